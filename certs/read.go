@@ -1,0 +1,75 @@
+package certs
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os/user"
+	"path"
+	"strconv"
+)
+
+// maxFile bounds what is read of one file. A chain of ten RSA 4096 certificates
+// with their text is under 100 KiB.
+const maxFile = 1 << 20
+
+func (r *dirReader) read(file string) ([]byte, fs.FileInfo, error) {
+	return readFile(r.fsys, path.Join(r.base, file))
+}
+
+// readFile reads a regular file, and no more than maxFile of it. Anything else, a
+// FIFO for one, could block the reader for ever.
+func readFile(fsys fs.FS, name string) ([]byte, fs.FileInfo, error) {
+	info, err := fs.Stat(fsys, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, info, fmt.Errorf("it is no regular file (%s)", info.Mode())
+	}
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, info, err
+	}
+	defer func() { _ = f.Close() }()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(data) > maxFile {
+		err = fmt.Errorf("it is larger than %d bytes", maxFile)
+	}
+	return data, info, err
+}
+
+// unreadable describes a file that could not be read: the mode, its owner and who
+// tried, for those decide it.
+func unreadable(info fs.FileInfo, err error) string {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "the symbolic link leads nowhere"
+	case errors.Is(err, fs.ErrPermission) && info != nil:
+		return fmt.Sprintf("mode %04o, owner %s, and certproxy runs as %s", info.Mode().Perm(), ownerName(info), currentUser())
+	case errors.Is(err, fs.ErrPermission):
+		return "permission denied, and certproxy runs as " + currentUser()
+	}
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		err = pe.Err // the path is named already
+	}
+	return err.Error()
+}
+
+func ownerName(info fs.FileInfo) string {
+	uid, ok := ownerUID(info)
+	if !ok {
+		return "unknown"
+	}
+	return userName(uid)
+}
+
+// userName returns a user's name with the uid, or the uid alone.
+func userName(uid int) string {
+	id := strconv.Itoa(uid)
+	if u, err := user.LookupId(id); err == nil {
+		return fmt.Sprintf("%s (uid %s)", u.Username, id)
+	}
+	return "uid " + id
+}
