@@ -17,37 +17,34 @@ type dirReader struct {
 	last *Host   // the value before, or nil
 	own  ownFunc // tells the local CA's certificate; nil tells none
 
-	files  map[string]fs.FileMode // name: mode of what it leads to, without dot names
+	files  map[string]fs.FileInfo // by name, without dot names; nil for a link that leads nowhere
 	other  bool                   // a file that asks for a client certificate, in a form that is not read
 	ignore bool                   // only our own CA certificate is here
 }
 
 // readHost reads the host directory base of fsys, whose path is dir. last, which may be nil, gives the last good value
 // of files that are there but cannot be used at the moment: half-written ones.
-func readHost(fsys fs.FS, base, dir, name string, last *Host, own ownFunc) *Host {
+func readHost(fsys fs.FS, base, dir, name string, list dirListing, last *Host, own ownFunc) *Host {
 	r := &dirReader{
 		fsys: fsys, base: base, last: last, own: own,
 		host:  &Host{Name: name, Dir: dir, caFiles: map[string][]*x509.Certificate{}},
-		files: map[string]fs.FileMode{},
+		files: map[string]fs.FileInfo{},
 	}
-	entries, err := fs.ReadDir(fsys, base)
-	if err != nil {
-		info, _ := fs.Stat(fsys, base)
+	if list.err != nil {
 		r.problem(Problem{
-			Kind: ErrUnreadable, Path: dir, Detail: unreadable(info, err),
+			Kind: ErrUnreadable, Path: dir, Detail: unreadable(list.self, list.err),
 			Hint: "let certproxy's user read it: chmod o+rx " + quote(dir) + ", or setfacl -m u:USER:rx " + quote(dir),
 		})
 		r.host.Action = Unusable
 		return r.host
 	}
-	// fs.ReadDir sorts by file name, bytewise: that is the order of the pairs.
+	// The listing is sorted by file name, bytewise: that is the order of the pairs.
 	var certs, keys, roots []string
-	for _, entry := range entries {
-		file := entry.Name()
-		if !r.admit(file) {
+	for _, entry := range list.entries {
+		if !r.admit(entry) {
 			continue
 		}
-		switch path.Ext(file) {
+		switch file := entry.name; path.Ext(file) {
 		case ".cert":
 			certs = append(certs, file)
 		case ".key":
@@ -78,16 +75,12 @@ func readHost(fsys fs.FS, base, dir, name string, last *Host, own ownFunc) *Host
 }
 
 // admit notes a directory entry and reports whether it is a file to look at.
-func (r *dirReader) admit(file string) bool {
+func (r *dirReader) admit(entry dirEntry) bool {
+	file := entry.name
 	if strings.HasPrefix(file, ".") { // Kubernetes' ..data among them
 		return false
 	}
-	info, err := fs.Stat(r.fsys, path.Join(r.base, file)) // follows symbolic links
-	if err != nil {
-		r.files[file] = 0 // read it anyway: the reading says why it fails
-		return true
-	}
-	if info.IsDir() {
+	if entry.info != nil && entry.info.IsDir() {
 		if ext := path.Ext(file); ext == ".crt" || ext == ".cert" || ext == ".key" {
 			r.problem(Problem{
 				Kind: ErrIsDirectory, Path: r.path(file),
@@ -96,7 +89,7 @@ func (r *dirReader) admit(file string) bool {
 		}
 		return false
 	}
-	r.files[file] = info.Mode()
+	r.files[file] = entry.info
 	return true
 }
 

@@ -28,7 +28,7 @@ type tree map[string][]byte
 
 // load reads a tree as the host directory of registry.example:443.
 func (files tree) load(own ...*throwaway.Certificate) *Host {
-	return readHost(files.fs(), ".", "/certs.d/registry.example", "registry.example:443", nil, owns(own))
+	return readHost(files.fs(), ".", "/certs.d/registry.example", "registry.example:443", listDir(files.fs(), "."), nil, owns(own))
 }
 
 func (files tree) fs() fstest.MapFS {
@@ -252,7 +252,7 @@ func TestAFIFOIsReportedAndNotRead(t *testing.T) {
 			t.Fatalf("mkfifo: %v: %s", err, out)
 		}
 	}
-	h := readHost(os.DirFS(dir), ".", dir, "x:443", nil, nil)
+	h := readHost(os.DirFS(dir), ".", dir, "x:443", listDir(os.DirFS(dir), "."), nil, nil)
 	if pairNames(h) != "b" || kinds(h.Problems) != string(ErrUnreadable) {
 		t.Errorf("pairs %q, problems %v", pairNames(h), h.Problems)
 	}

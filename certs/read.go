@@ -14,25 +14,23 @@ import (
 // with their text is under 100 KiB.
 const maxFile = 1 << 20
 
+// read reads a regular file of the host directory, and no more than maxFile of it.
+// Anything else, a FIFO for one, could block the reader for ever.
 func (r *dirReader) read(file string) ([]byte, fs.FileInfo, error) {
-	return readFile(r.fsys, path.Join(r.base, file))
-}
-
-// readFile reads a regular file, and no more than maxFile of it. Anything else, a
-// FIFO for one, could block the reader for ever.
-func readFile(fsys fs.FS, name string) ([]byte, fs.FileInfo, error) {
-	info, err := fs.Stat(fsys, name)
-	if err != nil {
-		return nil, nil, err
-	}
-	if !info.Mode().IsRegular() {
+	info := r.files[file]
+	if info != nil && !info.Mode().IsRegular() {
 		return nil, info, fmt.Errorf("it is no regular file (%s)", info.Mode())
 	}
-	f, err := fsys.Open(name)
+	f, err := r.fsys.Open(path.Join(r.base, file))
 	if err != nil {
 		return nil, info, err
 	}
 	defer func() { _ = f.Close() }()
+	if info == nil { // the link led nowhere when the directory was listed
+		if info, err = f.Stat(); err != nil {
+			return nil, nil, err
+		}
+	}
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err == nil && len(data) > maxFile {
 		err = fmt.Errorf("it is larger than %d bytes", maxFile)

@@ -4,57 +4,9 @@ import (
 	"io/fs"
 	"maps"
 	"path"
-	"slices"
 	"strings"
 	"time"
 )
-
-// racy is how young a file may be for a stamp of it to prove nothing: a second
-// write within the clock's grain leaves the same time (git calls such entries
-// racy; coarse file systems count in whole seconds).
-const racy = 2 * time.Second
-
-// A stamp describes a host directory's entries without reading them. Two equal
-// stamps that are not racy mean equal contents.
-type stamp struct {
-	entries []entryStamp
-	racy    bool
-}
-
-type entryStamp struct {
-	name  string
-	mode  fs.FileMode
-	size  int64
-	mtime int64
-	inode uint64
-}
-
-func (s stamp) same(o stamp) bool {
-	return !s.racy && !o.racy && len(s.entries) > 0 && slices.Equal(s.entries, o.entries)
-}
-
-// stampDir stamps the directory of a root. A directory that cannot be read has the
-// empty stamp, which equals nothing.
-func stampDir(fsys fs.FS, dir string, now time.Time) stamp {
-	entries, err := fs.ReadDir(fsys, dir)
-	if err != nil {
-		return stamp{}
-	}
-	out := stamp{entries: make([]entryStamp, 0, len(entries)+1)}
-	add := func(name, file string) {
-		e := entryStamp{name: name}
-		if info, err := fs.Stat(fsys, file); err == nil {
-			e.mode, e.size, e.mtime, e.inode = info.Mode(), info.Size(), info.ModTime().UnixNano(), inode(info)
-			out.racy = out.racy || now.Sub(info.ModTime()) < racy
-		}
-		out.entries = append(out.entries, e)
-	}
-	add("", dir)
-	for _, entry := range entries {
-		add(entry.Name(), path.Join(dir, entry.Name()))
-	}
-	return out
-}
 
 // A rootState is what one root held when it was last read.
 type rootState struct {
@@ -142,7 +94,8 @@ func isDirectory(fsys fs.FS, name string) bool {
 func (s scanner) dir(last rootState, name string) dirState {
 	dirPath := path.Join(last.root.Path, name)
 	old := last.dirs[name]
-	next := dirState{stamp: stampDir(last.root.FS, name, s.now)}
+	list := listDir(last.root.FS, name)
+	next := dirState{stamp: list.stamp(s.now)}
 	authority, form, err := parseDirName(name)
 	p, ignored := nameProblem(dirPath, name, authority, err)
 	if p.Kind != "" {
@@ -156,7 +109,7 @@ func (s scanner) dir(last rootState, name string) dirState {
 		next.host = old.host
 		return next
 	}
-	next.host = readHost(last.root.FS, name, dirPath, authority, old.host, s.own)
+	next.host = readHost(last.root.FS, name, dirPath, authority, list, old.host, s.own)
 	if old.host != nil && old.host.equal(next.host) {
 		next.host = old.host // the same value: its connections stay
 	}
