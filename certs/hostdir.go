@@ -123,7 +123,7 @@ func (r *dirReader) decide(pairsMeant bool) {
 		h.Action = Tunnel
 		r.problem(Problem{
 			Kind: ErrEmpty, Path: h.Dir, Detail: "it holds no *.crt and no pair, so the host is tunnelled",
-			Hint: "put X.cert and X.key into it, or remove it: rmdir " + quote(h.Dir), Used: true,
+			Hint: "put X.cert and X.key into it, or remove the directory", Used: true,
 		})
 	}
 }
