@@ -1,0 +1,132 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"syscall"
+
+	"github.com/certproxy/certproxy/certs"
+)
+
+// dialRefusal says why a host could not be connected to.
+func dialRefusal(authority string, err error) *refusal {
+	f := &refusal{status: http.StatusBadGateway, kind: "destination_unavailable",
+		text: "cannot connect to " + authority + ": " + cause(err), hint: "look at the network path from this machine to the host"}
+	var dns *net.DNSError
+	switch {
+	case errors.Is(err, errLoop):
+		f.status, f.kind = http.StatusLoopDetected, "proxy_loop_detected"
+		f.text = authority + " is this proxy itself"
+		f.hint = "connect to another host, or look at /etc/hosts"
+	case errors.As(err, &dns) && dns.IsTimeout:
+		f.status, f.kind = http.StatusGatewayTimeout, "dns_timeout"
+		f.text, f.hint = "the name "+hostName(authority)+" could not be resolved in time", "look at /etc/resolv.conf"
+	case errors.As(err, &dns):
+		f.kind = "dns_error"
+		f.text, f.hint = "the name "+hostName(authority)+" does not resolve", "check its spelling, DNS and /etc/hosts on this machine"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		f.kind = "connection_refused"
+		f.text, f.hint = authority+" refuses connections", "check the port, and that the server runs"
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		f.kind = "destination_ip_unroutable"
+	case isTimeout(err):
+		f.status, f.kind = http.StatusGatewayTimeout, "connection_timeout"
+		f.text = authority + " did not answer in time"
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		f.status, f.kind = http.StatusServiceUnavailable, "proxy_internal_error"
+		f.text, f.hint = "no file descriptor is left", "raise LimitNOFILE of the service"
+	}
+	return f
+}
+
+// upstreamRefusal says why a listed host gave no answer.
+func upstreamRefusal(h *certs.Host, err error) *refusal {
+	var hs *handshakeError
+	if !errors.As(err, &hs) {
+		var d *dialError
+		if errors.As(err, &d) {
+			return dialRefusal(h.Name, d.err)
+		}
+		return answerRefusal(h, err)
+	}
+	f := &refusal{status: http.StatusBadGateway, kind: "tls_protocol_error",
+		text: "TLS with " + h.Name + " failed: " + cause(hs.err), hint: "see what the server says: openssl s_client -connect " + h.Name}
+	var unverified *tls.CertificateVerificationError
+	var notTLS tls.RecordHeaderError
+	code, alert := remoteAlert(hs.err)
+	switch {
+	case errors.As(hs.err, &unverified):
+		f.kind = "tls_certificate_error"
+		f.text = "the certificate of " + h.Name + " is not trusted: " + verification(unverified.Err)
+		f.hint = "put its CA's certificate as a .crt file into " + h.Dir
+	case errors.Is(hs.err, errOwnCA):
+		f.kind, f.text, f.hint = "tls_certificate_error", h.Name+" "+errOwnCA.Error(), "make the name resolve to the real host"
+	case errors.As(hs.err, &notTLS):
+		f.text, f.hint = h.Name+" does not speak TLS", "check the port"
+	case alert:
+		f.kind = "tls_alert_received"
+		f.params = fmt.Sprintf("; alert-id=%d", code)
+	case isTimeout(hs.err):
+		f.status, f.kind = http.StatusGatewayTimeout, "connection_timeout"
+		f.text = h.Name + " did not finish the TLS handshake in time"
+	}
+	return f
+}
+
+// answerRefusal is for connections that stood and then gave no answer.
+func answerRefusal(h *certs.Host, err error) *refusal {
+	f := &refusal{status: http.StatusBadGateway, kind: "connection_terminated",
+		text: h.Name + " ended the connection without an answer: " + cause(err), hint: "look at the server's log"}
+	if code, alert := remoteAlert(err); alert {
+		f.kind = "tls_alert_received"
+		f.params = fmt.Sprintf("; alert-id=%d", code)
+		f.text = h.Name + " refused: " + cause(err)
+	}
+	if isTimeout(err) {
+		f.status, f.kind = http.StatusGatewayTimeout, "http_response_timeout"
+		f.text = h.Name + " did not answer in time"
+	}
+	return f
+}
+
+// cause is the innermost text of an error: the addresses and wrappings around it
+// tell nobody anything.
+func cause(err error) string {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		if op.Op == "remote error" {
+			return "alert " + alertText(op.Err)
+		}
+		err = op.Err
+	}
+	if sys, ok := errors.AsType[*os.SyscallError](err); ok {
+		err = sys.Err
+	}
+	return printable(err.Error(), 200)
+}
+
+func alertText(err error) string {
+	code, _ := remoteAlert(&net.OpError{Op: "remote error", Err: err})
+	return fmt.Sprintf("%d (%s)", code, tls.AlertError(code).Error()[len("tls: "):])
+}
+
+func verification(err error) string {
+	var invalid x509.CertificateInvalidError
+	if errors.As(err, &invalid) && invalid.Reason == x509.Expired {
+		return "it has expired or is not valid yet (" + invalid.Detail + ")"
+	}
+	return printable(err.Error(), 200)
+}
+
+func isTimeout(err error) bool {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
+		return true
+	}
+	var n net.Error
+	return errors.As(err, &n) && n.Timeout()
+}

@@ -1,0 +1,151 @@
+// Package proxy answers one question for each connection: carry it untouched, or
+// terminate its TLS and find the client certificate that the host accepts?
+//
+// goproxy parses the proxy protocol and hands over each CONNECT; all that follows
+// is here: admit, look up, tunnel or terminate, try each pair, answer. The package
+// reads no files: an [Index] gives it hosts and pairs, and [Leaves] the server
+// certificates it shows to clients.
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/certproxy/certproxy/certs"
+)
+
+// An Index says which client certificates belong to a host. Lookup runs on every
+// request: it must be safe for concurrent use and must not read the disk.
+type Index interface {
+	Lookup(authority string) (*certs.Host, bool)
+}
+
+// Leaves are the server certificates shown to clients, minted by a local CA.
+type Leaves interface {
+	// Leaf returns the certificate for a host name or IP address, without port.
+	Leaf(name string) (*tls.Certificate, error)
+	// Owns reports whether a certificate is the local CA's own.
+	Owns(*x509.Certificate) bool
+}
+
+// Config is what a proxy needs. Zero values of durations mean the defaults.
+type Config struct {
+	Index          Index  // required
+	Leaves         Leaves // required
+	RefuseUnlisted bool   // answer 403 for hosts without a directory instead of tunnelling
+
+	SystemRoots *x509.CertPool                                                    // CA roots that every host starts with; nil means the system's
+	DialContext func(ctx context.Context, network, addr string) (net.Conn, error) // nil dials; tests redirect
+	Logger      *zap.Logger                                                       // nil logs nothing
+	Attempted   func(Attempt)                                                     // told of every attempt; nil tells nobody
+
+	DialTimeout      time.Duration // to connect, name resolution included; default 10 s
+	HandshakeTimeout time.Duration // of TLS, on either leg; default 10 s
+	HeaderTimeout    time.Duration // for a client to send a request's header; default 10 s
+	IdleTimeout      time.Duration // of a kept connection without a request, on either leg; default 2 min
+	DrainTimeout     time.Duration // for what is in flight when Run's context ends; default 25 s
+}
+
+// A Proxy serves proxy clients. Make it with [New], then [Proxy.Run] it.
+type Proxy struct {
+	config    Config
+	log       *zap.Logger
+	door      http.Handler // goproxy
+	dialer    *dialer
+	upstreams *upstreams
+	inner     *handover      // intercepted connections on their way to server
+	server    *http.Server   // serves intercepted connections, HTTP/1.1 and HTTP/2
+	conns     *liveConns     // hijacked connections, tunnels among them
+	wait      sync.WaitGroup // for the goroutines of Run
+}
+
+// New checks the configuration and returns a proxy that serves nothing yet.
+func New(config Config) (*Proxy, error) {
+	if config.Index == nil || config.Leaves == nil {
+		return nil, errors.New("proxy: Index and Leaves are required")
+	}
+	if config.Logger == nil {
+		config.Logger = zap.NewNop()
+	}
+	if config.SystemRoots == nil {
+		roots, err := x509.SystemCertPool()
+		if err != nil {
+			return nil, fmt.Errorf("the system's CA roots cannot be read: %w; install ca-certificates or set SSL_CERT_FILE", err)
+		}
+		config.SystemRoots = roots
+	}
+	for _, d := range []struct {
+		value *time.Duration
+		unset time.Duration
+	}{
+		{&config.DialTimeout, 10 * time.Second},
+		{&config.HandshakeTimeout, 10 * time.Second},
+		{&config.HeaderTimeout, 10 * time.Second},
+		{&config.IdleTimeout, 2 * time.Minute},
+		{&config.DrainTimeout, 25 * time.Second},
+	} {
+		if *d.value == 0 {
+			*d.value = d.unset
+		}
+	}
+	p := &Proxy{config: config, log: config.Logger, conns: newLiveConns(), inner: newHandover()}
+	p.dialer = newDialer(config)
+	p.upstreams = newUpstreams(config, p.dialer)
+	p.door = newDoor(p)
+	p.server = p.newInnerServer()
+	return p, nil
+}
+
+// Run serves clients on the listeners until ctx ends, then stops accepting, lets
+// what is in flight finish within the drain timeout, and cuts the rest. It returns
+// when every connection and goroutine has ended; the error is that of a listener
+// that failed by itself.
+func (p *Proxy) Run(ctx context.Context, listeners ...net.Listener) error {
+	outer := p.newOuterServer()
+	failed := make(chan error, len(listeners))
+	for _, l := range listeners {
+		p.dialer.refuse(l.Addr())
+		p.wait.Go(func() {
+			if err := outer.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("listener %s: %w", l.Addr(), err)
+			}
+		})
+	}
+	p.wait.Go(func() { _ = p.server.Serve(p.inner) }) // ends when it is closed below
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	p.drain(outer)
+	p.wait.Wait()
+	p.upstreams.close()
+	return err
+}
+
+// drain ends both servers. The outer one first: a connection it has hijacked shows
+// up in conns until it is handed to the inner one or has ended.
+func (p *Proxy) drain(outer *http.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), p.config.DrainTimeout)
+	defer cancel()
+	_ = outer.Shutdown(ctx)
+	_ = p.server.Shutdown(ctx)
+	if cut := p.conns.drain(ctx); cut > 0 {
+		p.log.Warn("connections cut after the drain timeout", zap.Int("connections", cut), zap.Duration("timeout", p.config.DrainTimeout))
+	}
+	_ = outer.Close()
+	_ = p.server.Close()
+}
+
+// Reloaded tells the proxy that the index was swapped: idle connections of changed
+// and removed pairs are closed now, and what was learnt about pairs is forgotten.
+func (p *Proxy) Reloaded() { p.upstreams.refresh(p.config.Index) }
