@@ -1,0 +1,42 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/certproxy/certproxy/certs"
+)
+
+func newList() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "list", Short: "Show hosts, pairs in order, expiry and problems", Args: noArgs,
+		Long: "Show the index: every host with its source directory, CA roots and pairs in the\n" +
+			"order they are tried, and every problem with what to do about it.\n" +
+			"It exits 1 when there is a problem that keeps something from being used.",
+	}
+	named, state := addCertsFlag(cmd), addStateFlag(cmd)
+	asJSON := cmd.Flags().Bool("json", false, "print JSON")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		roots, err := roots(*named)
+		if err != nil {
+			return err
+		}
+		l := newListing(certs.NewStore(roots, ownCA(*state)).Index(), roots, time.Now())
+		if *asJSON {
+			enc := json.NewEncoder(cmd.OutOrStdout())
+			enc.SetIndent("", "  ")
+			enc.SetEscapeHTML(false)
+			err = enc.Encode(l)
+		} else {
+			err = l.print(cmd.OutOrStdout())
+		}
+		if err == nil && l.unusable > 0 {
+			err = fmt.Errorf("problems that keep something from being used: %d; each has its cure above", l.unusable)
+		}
+		return err
+	}
+	return cmd
+}

@@ -1,0 +1,141 @@
+// Command certproxy is a local forward proxy that presents client certificates.
+//
+// This package holds flags, help, signals and exit codes; it builds the parts
+// (certs, watch, proxy, the local CA) and connects them.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set when a release is built.
+var version = "" //nolint:gochecknoglobals // -ldflags -X needs a variable
+
+const usage = `certproxy is a local forward proxy that presents client certificates: for the
+hosts that have a directory under certs.d it tries each pair in alphabetical
+order until one is accepted. Every other host is tunnelled untouched.
+
+Usage:
+    certproxy serve [--listen ADDR]... [--certs DIR]... [--state DIR]
+    certproxy list [--json] [--certs DIR]...
+    certproxy ca init [--permit-dns DOMAIN]... [--state DIR]
+    certproxy ca show [--pem] [--state DIR]
+    certproxy demo
+    certproxy completion bash|zsh|fish|powershell
+    certproxy version
+
+    --listen ADDR   HOST:PORT on loopback; port 0 picks one. (default 127.0.0.1:3128)
+    --certs DIR     A directory that holds host directories; the first that has one
+                    for a host wins. (default /etc/certproxy/certs.d,
+                    /etc/docker/certs.d, /etc/containers/certs.d, after those of
+                    a user who is not root; see certproxy list)
+    --state DIR     Where the local CA is kept. (default /var/lib/certproxy, for
+                    other users $XDG_STATE_HOME/certproxy)
+
+Example:
+    $ certproxy serve &
+    $ curl --proxy http://127.0.0.1:3128 --cacert /var/lib/certproxy/ca.crt https://registry.example/v2/
+
+"certproxy COMMAND --help" shows every flag of a command.
+Exit status: 0 fine, 1 failed, 2 usage.
+`
+
+func main() {
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// Exit codes.
+const (
+	exitOK = iota
+	exitFailed
+	exitUsage
+)
+
+// A usageError is a mistake in the command line.
+type usageError struct{ error }
+
+// run is main without the process: it returns the exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	var mistake usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &mistake):
+		_, _ = fmt.Fprintf(stderr, "certproxy: %v\nTry \"certproxy --help\".\n", err)
+		return exitUsage
+	default:
+		_, _ = fmt.Fprintf(stderr, "certproxy: %v\n", err)
+		return exitFailed
+	}
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "certproxy",
+		Short:         "A local forward proxy that presents client certificates",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("unknown command %q", args[0])}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return usageError{errors.New("no command given")}
+		},
+	}
+	help := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		if cmd == root {
+			_, _ = io.WriteString(cmd.OutOrStdout(), usage)
+			return
+		}
+		help(cmd, args)
+	})
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(newServe(), newList(), newCA(), newDemo(), newVersion())
+	return root
+}
+
+// noArgs refuses arguments as a mistake in the command line.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("%s takes no argument, and got %q", cmd.CommandPath(), args[0])}
+	}
+	return nil
+}
+
+func newVersion() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "certproxy", buildVersion())
+			return err
+		},
+	}
+}
+
+// buildVersion is the release's version, else what the Go command recorded.
+func buildVersion() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}
