@@ -1,0 +1,96 @@
+// Package architecture holds the project to its own map: which folder may import
+// what, and which names of an outside package nobody may use. It has only tests.
+//
+// ARCHITECTURE.md draws the same map for people.
+package architecture
+
+const module = "github.com/certproxy/certproxy"
+
+// A folder says what the Go files in it may import beside the standard library.
+// What is not listed is forbidden, and so is a folder that is not listed: adding a
+// line here is how a new dependency is decided on.
+type folder struct {
+	dir     string
+	ours    []string // folders of this module
+	outside []string // import paths, exactly; a path that ends in /... with all below it
+	why     string   // why no more than that
+}
+
+func folders() []folder {
+	return []folder{
+		{
+			dir:     "cmd/certproxy",
+			ours:    []string{"proxy", "certs", "watch", "systemd", "internal/ca", "internal/throwaway"},
+			outside: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "go.uber.org/zap/...", "golang.org/x/term"},
+			why:     "it builds the parts and connects them; what a part does with an outside package stays in the part",
+		},
+		{
+			dir:     "proxy",
+			ours:    []string{"certs"},
+			outside: []string{"github.com/elazarl/goproxy", "go.uber.org/zap/...", "golang.org/x/net/..."},
+			why:     "it asks small interfaces of its own for the index and the leaf, so that it can be tested without disk or CA",
+		},
+		{
+			dir:     "certs",
+			outside: []string{"golang.org/x/net/idna"},
+			why:     "it turns files into values; whoever watches, logs or dials comes to it, not the other way round",
+		},
+		{
+			dir:     "watch",
+			outside: []string{"github.com/fsnotify/fsnotify"},
+			why:     "it knows paths, not certificates",
+		},
+		{
+			dir: "systemd",
+			why: "the few lines that speak to systemd need no library and no other part",
+		},
+		{
+			dir:     "internal/ca",
+			outside: []string{"github.com/hashicorp/golang-lru/v2", "golang.org/x/sys/..."},
+			why:     "the code that holds the CA key is read by itself in an audit",
+		},
+		{
+			dir: "internal/throwaway",
+			why: "tests everywhere, integration/ included, import it: it must not drag anything along",
+		},
+		{
+			dir: "internal/architecture",
+			why: "it judges the others",
+		},
+	}
+}
+
+// forTests is what the tests of every folder may import besides.
+func forTests() []string {
+	return []string{
+		module + "/internal/throwaway",
+		"github.com/rogpeppe/go-internal/testscript",
+		"go.uber.org/goleak",
+		"go.uber.org/zap/zaptest/...",
+	}
+}
+
+// forbiddenNames says, for an import path, which of its names nobody may use, not
+// even a test, and what breaks otherwise.
+func forbiddenNames() map[string]map[string]string {
+	const (
+		publicKey = "it signs with a certificate authority whose private key is public"
+		ownMITM   = "its interception lets the inner Host override the CONNECT host, has no deadlines and swallows upstream failures; hijack instead"
+	)
+	return map[string]map[string]string{
+		"github.com/elazarl/goproxy": {
+			"AlwaysMitm":      publicKey,
+			"AlwaysReject":    publicKey,
+			"CA_CERT":         publicKey,
+			"CA_KEY":          publicKey,
+			"GoproxyCa":       publicKey,
+			"HTTPMitmConnect": publicKey,
+			"MitmConnect":     publicKey,
+			"OkConnect":       publicKey,
+			"RejectConnect":   publicKey,
+			"TLSConfigFromCA": publicKey,
+			"ConnectHTTPMitm": ownMITM,
+			"ConnectMitm":     ownMITM,
+		},
+	}
+}
