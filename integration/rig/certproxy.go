@@ -1,0 +1,136 @@
+package rig
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Options say how to run certproxy serve. The zero value needs nothing.
+type Options struct {
+	Certs string   // the root; "" is a new empty one
+	Names []string // resolve to 127.0.0.1, for certproxy alone
+	In    *Network
+	Under []string // the command that runs it: strace -f ...
+}
+
+// A Certproxy is a running certproxy serve.
+type Certproxy struct {
+	*Daemon
+	Addr   string // of its listener
+	Certs  string // its root
+	CAFile string // what its clients have to trust
+}
+
+// Serve starts certproxy.
+func Serve(t testing.TB, o Options) *Certproxy {
+	t.Helper()
+	needNamespaces(t)
+	dir := Dir(t)
+	if o.Certs == "" {
+		o.Certs = filepath.Join(dir, "certs.d")
+		if err := os.Mkdir(o.Certs, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	state := filepath.Join(dir, "state")
+	args := append(o.Under, Binary(t), "serve",
+		"--listen", "127.0.0.1:0", "--certs", o.Certs, "--state", state,
+		"--log-format", "json", "--log-level", "debug")
+	var d *Daemon
+	t.Cleanup(func() { // after it was stopped
+		if d != nil {
+			endedWell(t, d)
+		}
+	})
+	d = Start(t, Process{
+		Args:  resolving(t, dir, o.Names, args),
+		In:    o.In,
+		Ready: func(log string) bool { return strings.Contains(log, `"msg":"listening"`) },
+	})
+	d.name = "certproxy"
+	return &Certproxy{
+		Daemon: d,
+		Addr:   d.out.lines("listening")[0].Text("addr"),
+		Certs:  o.Certs,
+		CAFile: filepath.Join(state, "ca.crt"),
+	}
+}
+
+// endedWell checks what must be so after every test, whatever it showed.
+func endedWell(t testing.TB, d *Daemon) {
+	t.Helper()
+	if code := d.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("certproxy ended with %v after SIGTERM; want exit status 0", d.cmd.ProcessState)
+	}
+	for _, bad := range []string{"panic", "DATA RACE", "-----BEGIN"} {
+		if at := strings.Index(d.Log(), bad); at >= 0 {
+			t.Errorf("certproxy's log has %q: %s", bad, head(d.Log()[at:]))
+		}
+	}
+}
+
+// Binary is the certproxy to test.
+func Binary(t testing.TB) string {
+	t.Helper()
+	bin := os.Getenv("CERTPROXY_BIN")
+	if bin == "" {
+		t.Fatal("CERTPROXY_BIN is not set: TestMain does that")
+	}
+	return bin
+}
+
+// resolving returns the command that runs args where the names are 127.0.0.1: with
+// an /etc/hosts of its own, which no other process sees. Go clients never use a
+// proxy for localhost, and dockerd verifies nothing on 127.0.0.0/8, so only
+// certproxy may be able to resolve the names.
+func resolving(t testing.TB, dir string, names, args []string) []string {
+	t.Helper()
+	hosts := Write(t, dir, "hosts", []byte("127.0.0.1 localhost "+strings.Join(names, " ")+"\n"), 0o644)
+	script := `mount --bind "$0" /etc/hosts && exec "$@"`
+	return append([]string{"unshare", "--mount", "--propagation", "private", "sh", "-c", script, hosts}, args...)
+}
+
+// URL is what clients call HTTPS_PROXY.
+func (p *Certproxy) URL() string { return "http://" + p.Addr }
+
+// Lines returns the log lines with this message so far, or all if it is "".
+func (p *Certproxy) Lines(msg string) []Line { return p.out.lines(msg) }
+
+// WaitLine waits until a log line with this message matches.
+func (p *Certproxy) WaitLine(t testing.TB, msg string, match func(Line) bool) Line {
+	t.Helper()
+	var found Line
+	Eventually(t, fmt.Sprintf("certproxy logs a matching %q", msg), func() bool {
+		for _, line := range p.Lines(msg) {
+			if match(line) {
+				found = line
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
+// Client returns an HTTP client that goes through certproxy and trusts its CA.
+func (p *Certproxy) Client(t testing.TB) *http.Client {
+	t.Helper()
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(Read(t, p.CAFile)) {
+		t.Fatalf("no certificate in %s", p.CAFile)
+	}
+	transport := &http.Transport{
+		Proxy:           http.ProxyURL(&url.URL{Scheme: "http", Host: p.Addr}),
+		TLSClientConfig: &tls.Config{RootCAs: roots},
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, Timeout: time.Minute}
+}

@@ -1,0 +1,46 @@
+package rig
+
+import (
+	"fmt"
+	"os/exec"
+	"testing"
+)
+
+// A Network is a network namespace with a loopback interface and nothing else.
+// There even port 443 is free. The nil Network is the machine's own.
+type Network struct{ path string }
+
+// NewNetwork makes one for the duration of the test.
+func NewNetwork(t testing.TB) *Network {
+	t.Helper()
+	needNamespaces(t)
+	// The namespace lives as long as a process in it: cat, which ends with its input.
+	holder := exec.Command("unshare", "--net", "sh", "-c", "ip link set lo up && echo up && exec cat")
+	stdin, err := holder.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := holder.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := holder.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stdin.Close()
+		holder.Wait()
+	})
+	if _, err := fmt.Fscanln(stdout, new(string)); err != nil {
+		t.Fatalf("no private network: %v", err)
+	}
+	return &Network{path: fmt.Sprintf("/proc/%d/ns/net", holder.Process.Pid)}
+}
+
+// enter returns the command that runs args in the network.
+func (n *Network) enter(args []string) []string {
+	if n == nil {
+		return args
+	}
+	return append([]string{"nsenter", "--net=" + n.path, "--"}, args...)
+}

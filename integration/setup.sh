@@ -1,0 +1,60 @@
+#!/bin/sh
+# Installs what the integration tests run against: real servers and real clients
+# from Debian, only those that are missing. Silent and quick when none is.
+#
+# No service is started or enabled: the tests start their own, as themselves.
+set -eu
+
+# One line per need: the file that shows it is there, and the package that brings it.
+needs='
+/usr/sbin/apache2                  apache2
+/usr/sbin/nginx                    nginx-light
+/usr/sbin/haproxy                  haproxy
+/usr/bin/docker-registry           docker-registry
+/usr/sbin/dockerd                  docker.io
+/usr/bin/skopeo                    skopeo
+/usr/bin/strace                    strace
+/usr/bin/openssl                   openssl
+/usr/bin/curl                      curl
+/usr/bin/unshare                   util-linux
+/etc/ssl/certs/ca-certificates.crt ca-certificates
+'
+# /sbin and /usr/sbin may be one directory or two.
+[ -e /usr/sbin/ip ] || [ -e /sbin/ip ] || missing=iproute2
+[ -e /usr/bin/docker ] || [ -e /usr/local/bin/docker ] || missing="${missing:-} docker.io"
+
+missing=$(
+	printf '%s\n' ${missing:-}
+	echo "$needs" | while read -r file package; do
+		[ -z "$file" ] || [ -e "$file" ] || echo "$package"
+	done
+)
+missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
+[ -n "${missing% }" ] || exit 0
+
+if [ "$(id -u)" != 0 ]; then
+	echo "integration/setup.sh: not root, so nothing was installed; the tests need: apt-get install --no-install-recommends $missing" >&2
+	exit 1
+fi
+
+# invoke-rc.d asks this file whether a service may start; 101 says no.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+	trap 'rm -f "$policy"' EXIT
+	trap 'exit 1' HUP INT TERM
+	printf '#!/bin/sh\nexit 101\n' >"$policy"
+	chmod 755 "$policy"
+fi
+
+export DEBIAN_FRONTEND=noninteractive
+apt="apt-get -qq -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3"
+echo "integration/setup.sh: installing $missing"
+$apt update
+log=$(mktemp)
+if ! $apt install -y --no-install-recommends $missing >"$log" 2>&1; then
+	cat "$log" >&2
+	rm -f "$log"
+	echo "integration/setup.sh: could not install $missing" >&2
+	exit 1
+fi
+rm -f "$log"
