@@ -8,7 +8,7 @@ MAKEFLAGS     += --no-print-directory --no-builtin-rules
 .ONESHELL:
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-MODULES := . integration tools
+MODULES := . integration integration/oracle tools
 
 # Runs one step: one line when it passes, all it said when it fails (tools/step).
 # The full output of each step stays in build/steps.
@@ -31,6 +31,8 @@ demo: ## show certproxy at work in ten seconds
 
 ## For developers
 
+# -timeout: a test that hangs is shown with its stacks, and before CI loses patience.
+
 # Compiling golangci-lint takes most of a cold run (several minutes of processor
 # time), so it runs beside the rest, and politely: tests that watch the clock come
 # first. The integration tests wait for the unit tests for the same reason; only
@@ -39,7 +41,7 @@ demo: ## show certproxy at work in ten seconds
 test: $(STEP) ## check everything: lint, unit tests, the real servers and clients
 	@rm -rf build/steps
 	status=0
-	$(MAKE) --keep-going --jobs=3 AFTER=unit lint tools unit integration || status=$$?
+	$(MAKE) --keep-going --jobs=3 AFTER=unit lint tools unit oracle integration || status=$$?
 	$(STEP) -total || status=1
 	exit $$status
 
@@ -49,17 +51,21 @@ lint: $(STEP) ## run golangci-lint over all modules
 
 .PHONY: unit
 unit: $(STEP) ## run the unit tests with the race detector, and hold the architecture
-	@$(STEP) -tests unit go test -json -race -vet=off ./...
+	@$(STEP) -tests unit go test -json -race -vet=off -timeout=4m ./...
 
 .PHONY: tools
 tools: $(STEP) ## run the tests of the Makefile's own tools
 	@$(STEP) -tests tools env $(RELEASE) go test -C tools -json -vet=off ./...
 
+.PHONY: oracle
+oracle: $(STEP) $(AFTER) ## hold certs/ against Docker's and containers/image's own loaders
+	@$(STEP) -tests oracle go test -C integration/oracle -json -vet=off ./...
+
 # Never from the cache: the go command cannot see that a server has changed.
 .PHONY: integration
 integration: build packages $(AFTER) ## run the built binary against real servers and clients
 	@CERTPROXY_BIN="$(CURDIR)/bin/certproxy" \
-		$(STEP) -tests integration go test -C integration -json -race -vet=off -count=1 ./...
+		$(STEP) -tests integration go test -C integration -json -race -vet=off -count=1 -timeout=5m ./...
 
 .PHONY: packages
 packages: $(STEP) ## install the Debian packages that the integration tests need

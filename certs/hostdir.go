@@ -17,9 +17,8 @@ type dirReader struct {
 	last *Host   // the value before, or nil
 	own  ownFunc // tells the local CA's certificate; nil tells none
 
-	files  map[string]fs.FileInfo // by name, without dot names; nil for a link that leads nowhere
-	other  bool                   // a file that asks for a client certificate, in a form that is not read
-	ignore bool                   // only our own CA certificate is here
+	files map[string]fs.FileInfo // by name, without dot names; nil for a link that leads nowhere
+	other bool                   // a file that asks for a client certificate, in a form that is not read
 }
 
 // readHost reads the host directory base of fsys, whose path is dir. last, which may be nil, gives the last good value
@@ -55,7 +54,7 @@ func readHost(fsys fs.FS, base, dir, name string, list dirListing, last *Host, o
 			r.misnamed(file)
 		}
 	}
-	if r.has("tls.crt") && r.has("tls.key") {
+	if r.has("tls.crt") && r.has("tls.key") && !r.has("tls.cert") {
 		roots = without(roots, "tls.crt")
 		keys = without(keys, "tls.key")
 		r.kubernetesNames()

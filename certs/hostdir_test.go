@@ -31,6 +31,18 @@ func (files tree) load(own ...*throwaway.Certificate) *Host {
 	return readHost(files.fs(), ".", "/certs.d/registry.example", "registry.example:443", listDir(files.fs(), "."), nil, owns(own))
 }
 
+// onDisk is load for names that a MapFS cannot hold.
+func (files tree) onDisk(t *testing.T) *Host {
+	t.Helper()
+	dir := t.TempDir()
+	for name, f := range files.fs() {
+		if err := os.WriteFile(filepath.Join(dir, name), f.Data, f.Mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return readHost(dirFS(dir), ".", "/certs.d/registry.example", "registry.example:443", listDir(dirFS(dir), "."), nil, nil)
+}
+
 func (files tree) fs() fstest.MapFS {
 	m := fstest.MapFS{}
 	for name, data := range files {
@@ -79,6 +91,8 @@ func TestWhatAHostDirectoryLeadsTo(t *testing.T) {
 	encrypted := []byte("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n")
 	pkcs8Encrypted := pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte("x")})
 
+	odd := []byte("-----BEGIN NOTE-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END NOTE-----\n")
+
 	for _, test := range []struct {
 		name     string
 		files    tree
@@ -123,6 +137,9 @@ func TestWhatAHostDirectoryLeadsTo(t *testing.T) {
 		{"extensions that are not read", tree{"a.pem": cert, "b.cer": cert, "c.p12": garbage}, Unusable, "", 0, string(ErrExtension)},
 		{"extensions that are not read beside a CA root", tree{"a.pem": crt, "ca.crt": crt}, Intercept, "", 1, string(ErrExtension)},
 		{"extensions in upper case", tree{"CLIENT.CERT": cert, "CLIENT.KEY": key}, Unusable, "", 0, string(ErrExtension)},
+		{"an encrypted block that is no key before the key", tree{"a.cert": cert, "a.key": append(slices.Clone(odd), key...)}, Intercept, "a", 0, ""},
+		{"a pair named tls beside a CA root of that name", tree{"tls.cert": cert, "tls.key": key, "tls.crt": crt}, Intercept, "tls", 1, ""},
+		{"a name that is not UTF-8", tree{"caf\xe9.cert": cert, "caf\xe9.key": key}, Intercept, "caf\xe9", 0, ""},
 		{"the names of a Kubernetes secret", tree{"tls.crt": cert, "tls.key": key, "ca.crt": crt}, Unusable, "", 1, string(ErrKubernetesNames)},
 		{"containerd's hosts.toml", tree{"hosts.toml": nil}, Tunnel, "", 0, string(ErrContainerd) + "; " + string(ErrEmpty)},
 		{"unknown files", tree{"README": nil, "client.cert": cert, "client.key": key}, Intercept, "client", 0, ""},
@@ -135,6 +152,9 @@ func TestWhatAHostDirectoryLeadsTo(t *testing.T) {
 				own = append(own, proxyCA)
 			}
 			h := test.files.load(own...)
+			if strings.Contains(test.name, "UTF-8") {
+				h = test.files.onDisk(t)
+			}
 			if h.Action != test.action || pairNames(h) != test.pairs || len(h.CARoots) != test.roots {
 				t.Errorf("action %v, pairs %q, %d CA roots; want %v, %q, %d", h.Action, pairNames(h), len(h.CARoots), test.action, test.pairs, test.roots)
 			}

@@ -83,14 +83,15 @@ func keyFault(data []byte) (string, Kind) {
 		if block, rest = pem.Decode(rest); block == nil {
 			break
 		}
-		switch {
-		case block.Type == "ENCRYPTED PRIVATE KEY",
-			strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED"): // RFC 1421
-			return "it needs a passphrase, and a proxy has nobody to ask", ErrEncrypted
-		case block.Type == "PRIVATE KEY" || strings.HasSuffix(block.Type, " PRIVATE KEY"):
-			return "", ""
+		if block.Type != "PRIVATE KEY" && !strings.HasSuffix(block.Type, " PRIVATE KEY") {
+			found = block.Type
+			continue
 		}
-		found = block.Type
+		// PKCS #8, or the header of RFC 1421.
+		if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
+			return "it needs a passphrase, and a proxy has nobody to ask", ErrEncrypted
+		}
+		return "", ""
 	}
 	return describe(data, "PRIVATE KEY", found), ErrNotPEM
 }

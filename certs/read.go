@@ -10,9 +10,9 @@ import (
 	"strconv"
 )
 
-// maxFile bounds what is read of one file. A chain of ten RSA 4096 certificates
-// with their text is under 100 KiB.
-const maxFile = 1 << 20
+// maxFile bounds what is read of one file. All the CA roots of a Debian are under
+// 300 KiB, and with their text under 2 MiB.
+const maxFile = 16 << 20
 
 // read reads a regular file of the host directory, and no more than maxFile of it.
 // Anything else, a FIFO for one, could block the reader for ever.

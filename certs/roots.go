@@ -2,7 +2,6 @@ package certs
 
 import (
 	"io/fs"
-	"os"
 	"path/filepath"
 )
 
@@ -15,7 +14,7 @@ type Root struct {
 
 // Dir returns the root at a path of this machine.
 func Dir(path string) Root {
-	return Root{Path: path, FS: os.DirFS(path), Parent: os.DirFS(filepath.Dir(path))}
+	return Root{Path: path, FS: dirFS(path), Parent: dirFS(filepath.Dir(path))}
 }
 
 // stat describes the root itself, seen from the directory it lies in: a directory

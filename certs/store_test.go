@@ -287,7 +287,7 @@ func TestWhatCannotBeReadIsNamedWithItsModeAndTheUser(t *testing.T) {
 		}
 		return
 	}
-	root, err := os.MkdirTemp("/tmp", "certs-test-")
+	root, err := os.MkdirTemp("/tmp", "certs-test-") //nolint:usetesting // nobody must be able to enter it
 	if err != nil {
 		t.Fatal(err)
 	}

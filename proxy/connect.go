@@ -112,6 +112,9 @@ func lingeringClose(conn net.Conn) {
 // A panic would leave the socket open for ever, so it is caught and the socket closed.
 func (c *connect) hijacked(r *http.Request, conn net.Conn) {
 	p := c.proxy
+	// http.Server cancels the request when it has seen the client's end of file, but
+	// a client may half-close right behind its CONNECT and still want the answer.
+	r = r.WithContext(context.WithoutCancel(r.Context()))
 	p.conns.add(conn)
 	defer p.conns.remove(conn)
 	kept := false

@@ -44,7 +44,7 @@ func newDoor(p *Proxy) *goproxy.ProxyHttpServer {
 	door.OnRequest().HandleConnectFunc(func(authority string, ctx *goproxy.ProxyCtx) (*goproxy.ConnectAction, string) {
 		conn := connectFrom(ctx.Req.Context())
 		if conn == nil { // the last handler: whatever did not come through serveConnect
-			ctx.Resp = refuseInternal.response(ctx.Req)
+			ctx.Resp = internalRefusal().response(ctx.Req)
 			return &goproxy.ConnectAction{Action: goproxy.ConnectReject}, authority
 		}
 		return &goproxy.ConnectAction{Action: goproxy.ConnectHijack, Hijack: func(r *http.Request, c net.Conn, _ *goproxy.ProxyCtx) {

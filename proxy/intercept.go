@@ -153,10 +153,12 @@ func isH2C(h http.Header) bool {
 	return h.Get("HTTP2-Settings") != ""
 }
 
-var h2cRefusal = refusal{status: http.StatusBadRequest, kind: "http_request_error",
-	text: "Upgrade: h2c is not passed on", hint: "negotiate HTTP/2 by ALPN, or stay with HTTP/1.1"}
+func h2cRefusal() *refusal {
+	return &refusal{status: http.StatusBadRequest, kind: "http_request_error",
+		text: "Upgrade: h2c is not passed on", hint: "negotiate HTTP/2 by ALPN, or stay with HTTP/1.1"}
+}
 
-// gone answers for a host whose directory went away under a connection that is
+// goneRefusal answers for a host whose directory went away under a connection that is
 // still intercepted: the client's next CONNECT will be tunnelled.
 func goneRefusal(c *connect) *refusal {
 	return &refusal{status: http.StatusMisdirectedRequest, kind: "proxy_configuration_error", close: true,

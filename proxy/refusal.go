@@ -23,8 +23,10 @@ type refusal struct {
 	close  bool   // end the connection after the answer
 }
 
-var refuseInternal = refusal{status: http.StatusInternalServerError, kind: "proxy_internal_error",
-	text: "the request came in on a way that should not exist", hint: "report it with the log"}
+func internalRefusal() *refusal {
+	return &refusal{status: http.StatusInternalServerError, kind: "proxy_internal_error",
+		text: "the request came in on a way that should not exist", hint: "report it with the log"}
+}
 
 func (f *refusal) Error() string { return f.text }
 

@@ -32,7 +32,7 @@ type exchangeKey struct{}
 func (p *Proxy) serveInner(w http.ResponseWriter, r *http.Request) {
 	c, ok := r.Context().Value(interceptKey{}).(*connect)
 	if !ok {
-		refuseInternal.serve(w, r)
+		internalRefusal().serve(w, r)
 		return
 	}
 	began, x := time.Now(), &exchange{}
@@ -52,7 +52,7 @@ func (p *Proxy) admitRequest(c *connect, r *http.Request, x *exchange) *refusal 
 		return refused
 	}
 	if isH2C(r.Header) {
-		return &h2cRefusal
+		return h2cRefusal()
 	}
 	host, ok := p.config.Index.Lookup(c.authority)
 	switch {

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // A rig is a running proxy over a certs.d tree on disk, with a CA of its own for
 // leaves and one for servers and client certificates.
 type rig struct {
-	t      *testing.T
+	t      testing.TB
 	root   string // of host directories
 	store  *certs.Store
 	proxy  *Proxy
@@ -45,7 +45,7 @@ type rig struct {
 }
 
 // newRig starts a proxy; change may alter its configuration.
-func newRig(t *testing.T, change ...func(*Config)) *rig {
+func newRig(t testing.TB, change ...func(*Config)) *rig {
 	t.Helper()
 	core, logs := observer.New(zapcore.DebugLevel)
 	r := &rig{t: t, root: filepath.Join(t.TempDir(), "certs.d"), leaves: throwaway.NewCA("certproxy"), pki: throwaway.NewCA("pki"), logs: logs}
@@ -243,7 +243,7 @@ func (r *rig) logged(message string) map[string]any {
 }
 
 // eventually polls a condition that another goroutine makes true.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(2 * time.Millisecond)
 	defer ticker.Stop()

@@ -227,7 +227,7 @@ func TestErrorsNeverBlockTheNotifier(t *testing.T) {
 	close(errs)
 	<-done
 	<-overflow
-	if err := <-others; err != syscall.EINVAL {
+	if err := <-others; !errors.Is(err, syscall.EINVAL) {
 		t.Errorf("the other error is %v, want %v", err, syscall.EINVAL)
 	}
 }

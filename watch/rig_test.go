@@ -119,21 +119,6 @@ func (r *rig) wantsTruth() {
 	}
 }
 
-// wantsWarning waits for a warning that has all these parts.
-func (r *rig) wantsWarning(parts ...string) {
-	r.Helper()
-	select {
-	case err := <-r.warned:
-		for _, part := range parts {
-			if !strings.Contains(err.Error(), part) {
-				r.Errorf("warning %q does not say %q", err, part)
-			}
-		}
-	case <-time.After(patience):
-		r.Fatalf("no warning came, want one that says %q", parts)
-	}
-}
-
 // toldOnly fails if the reader was told of anything but these host directories.
 func (r *rig) toldOnly(dirs ...string) {
 	r.Helper()

@@ -2,6 +2,7 @@ package watch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"reflect"
@@ -138,7 +139,7 @@ func TestChangedAndWarnAreNotCalledOnceRunReturned(t *testing.T) {
 			}
 			cancel()
 		}
-		if err := r.watcher.Run(ctx); err != context.Canceled {
+		if err := r.watcher.Run(ctx); !errors.Is(err, context.Canceled) {
 			t.Errorf("Run = %v, want %v", err, context.Canceled)
 		}
 		returned = true

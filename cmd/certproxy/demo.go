@@ -136,7 +136,7 @@ func (d *demonstration) expectThrough(status int, attempts ...string) error {
 			return nil
 		}
 		if time.Since(began) > 5*time.Second {
-			return fmt.Errorf("demo: GET / through the proxy: status %d, attempts %v, error %v; expected %d, %v", got, seen, err, status, attempts)
+			return fmt.Errorf("demo: GET / through the proxy: status %d, attempts %v; expected %d, %v: %w", got, seen, status, attempts, orUnexpected(err))
 		}
 		<-ticker.C
 	}
@@ -146,10 +146,18 @@ func (d *demonstration) expectThrough(status int, attempts ...string) error {
 func (d *demonstration) expect(trust *x509.Certificate, through *url.URL, addr string, status int) error {
 	got, _, err := d.get(trust, through, addr)
 	if err != nil || got != status {
-		return fmt.Errorf("demo: GET https://%s/: status %d, error %v; expected %d", addr, got, err, status)
+		return fmt.Errorf("demo: GET https://%s/: status %d; expected %d: %w", addr, got, status, orUnexpected(err))
 	}
 	d.say("    GET / answers %d %s\n", got, http.StatusText(got))
 	return nil
+}
+
+// orUnexpected is for answers that came without an error and are not those expected.
+func orUnexpected(err error) error {
+	if err == nil {
+		return errors.New("the answer is another one")
+	}
+	return err
 }
 
 // get is an HTTP client that knows of nothing but a proxy and a CA to trust.

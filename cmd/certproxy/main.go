@@ -16,7 +16,7 @@ import (
 )
 
 // version is set when a release is built.
-var version = "" //nolint:gochecknoglobals // -ldflags -X needs a variable
+var version = ""
 
 const usage = `certproxy is a local forward proxy that presents client certificates: for the
 hosts that have a directory under certs.d it tries each pair in alphabetical
