@@ -59,7 +59,7 @@ tools: $(STEP) ## run the tests of the Makefile's own tools
 
 .PHONY: oracle
 oracle: $(STEP) $(AFTER) ## hold certs/ against Docker's and containers/image's own loaders
-	@$(STEP) -tests oracle go test -C integration/oracle -json -vet=off ./...
+	@$(STEP) -tests oracle env $(RELEASE) go test -C integration/oracle -json -vet=off ./...
 
 # Never from the cache: the go command cannot see that a server has changed.
 .PHONY: integration
