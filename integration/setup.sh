@@ -17,6 +17,7 @@ needs='
 /usr/bin/openssl                   openssl
 /usr/bin/curl                      curl
 /usr/bin/unshare                   util-linux
+/usr/bin/systemd-analyze           systemd
 /etc/ssl/certs/ca-certificates.crt ca-certificates
 '
 # /sbin and /usr/sbin may be one directory or two.
