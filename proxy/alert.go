@@ -11,9 +11,18 @@ import (
 //
 // crypto/tls reports a remote alert as a *net.OpError around an unexported type,
 // which errors.As does not match with tls.AlertError (measured with Go 1.26.8).
-func remoteAlert(err error) (code uint8, ok bool) {
+func remoteAlert(err error) (code uint8, ok bool) { return alertOf(err, "remote error") }
+
+// isNoRenegotiation reports whether a connection ended because the server asked for
+// a renegotiation: crypto/tls then sends no_renegotiation.
+func isNoRenegotiation(err error) bool {
+	code, ok := alertOf(err, "local error")
+	return ok && code == 100
+}
+
+func alertOf(err error, side string) (code uint8, ok bool) {
 	op, found := errors.AsType[*net.OpError](err)
-	if !found || op.Op != "remote error" || op.Err == nil {
+	if !found || op.Op != side || op.Err == nil {
 		return 0, false
 	}
 	if v := reflect.ValueOf(op.Err); v.Kind() == reflect.Uint8 {

@@ -1,10 +1,10 @@
 package proxy
 
 import (
-	"context"
+	"errors"
 	"io"
 	"net/http"
-	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -13,147 +13,257 @@ import (
 // attempts sends a request with one pair after the other until one is accepted. It
 // is the http.RoundTripper of one request.
 //
-//	           ┌──────────────────────── next pair ◀───────────────┐
-//	           ▼                                                   │
-//	order ─▶ attempt ─▶ judge ─┬─ accepted ────▶ answer            │
-//	                           ├─ not asked ───▶ answer            │
-//	                           ├─ failed ──────▶ error             │
-//	                           ├─ stale ───────▶ same pair, once   │
-//	                           └─ rejected, dropped, refused ──────┴─ none left ─▶ most telling
+//	           ┌───────────────────────── next ◀───────────────────────────┐
+//	           ▼                                                           │
+//	order ─▶ attempt ─▶ judge ─┬─ accepted, not asked ──────▶ answer       │
+//	           ▲  ▲            ├─ failed ───────────────────▶ fail         │
+//	           │  └── again ◀──┼─ stale, unexpected                        │
+//	           │               └─ rejected, dropped, refused ─┬────────────┘
+//	        recall                                            ├─ cannot be sent again ─▶ stop
+//	           └── those skipped, if no pair answered ◀───────┴─ no pair left ─────────▶ choose
 //
-// A request that cannot be sent again ends with the answer it has.
+// [attempts.decide] holds every arrow.
 type attempts struct {
 	upstream *upstream
 	exchange *exchange
+	send     func(*identity, *http.Request, *replay, plan, *sync.WaitGroup) outcome
 	told     func(Attempt)
 	log      *zap.Logger
+	spoolDir string // where bodies are kept that do not fit into memory
+}
+
+// A transition is what follows an attempt.
+type transition string
+
+const (
+	answer transition = "answer" // its answer is the request's
+	fail   transition = "fail"   // there is none, and no other pair can help
+	again  transition = "again"  // the same pair once more, on a new connection
+	next   transition = "next"   // the next pair
+	recall transition = "recall" // no pair answered: those passed over from memory are asked after all
+	stop   transition = "stop"   // another pair could follow, but the request cannot be sent again: what there is stands
+	choose transition = "choose" // no pair is left: the most telling answer is returned
+)
+
+// A round is where a request stands.
+type round struct {
+	queue   []*identity // still to be tried, the next one first
+	skipped []*identity // passed over from memory
+	tried   []outcome
+	best    int // of tried, the most telling of the answers that move on; -1 for none
+	plan    plan
+	repeat  bool // the last attempt was a second one with the same pair
+}
+
+// decide returns what follows an attempt. once is why the request cannot be sent
+// once more, if so.
+func (r *round) decide(o *outcome, once error) transition {
+	switch o.verdict {
+	case accepted, notAsked:
+		return answer
+	case stale, unexpected:
+		switch {
+		case !r.repeat && once == nil:
+			return again
+		case o.resp != nil:
+			return answer
+		}
+		return fail
+	case failed:
+		return fail
+	case rejected, dropped, refused:
+	}
+	switch {
+	case len(r.queue) == 0 && (r.best >= 0 || o.resp != nil || len(r.skipped) == 0):
+		return choose
+	case once != nil:
+		return stop
+	case len(r.queue) == 0:
+		return recall
+	}
+	return next
 }
 
 // RoundTrip implements http.RoundTripper.
 func (a *attempts) RoundTrip(req *http.Request) (*http.Response, error) {
-	queue, skipped := a.upstream.memory.order(a.upstream.identities, req, time.Now())
-	single := len(a.upstream.identities) == 1
-	body := newReplay(req.Body, !single)
-	defer body.finish()
-
-	var tried []outcome
-	best := -1 // the most telling of the answers that are not good enough
-	for len(queue) > 0 {
-		id := queue[0]
-		queue = queue[1:]
-		o := a.attempt(req, id, body)
-		if o.verdict == stale && body.repeatable() && !hasEffects(req) {
-			id.transport.CloseIdleConnections() // the others may be as old
-			o = a.attempt(req, id, body)
-		}
+	settings := a.upstream.settings
+	body := newReplay(req, a.exchange.trailers, settings.ReplayLimit, a.spoolDir)
+	a.exchange.body = body
+	r := &round{best: -1, plan: plan{patience: settings.AttemptTimeout, noExpect: a.upstream.noExpect.Load()}}
+	r.queue, r.skipped = a.upstream.memory.order(a.upstream.identities, req, time.Now())
+	id := r.take()
+	for {
+		o := a.attempt(id, req, body, r)
+		once := cannotRepeat(&o, req, body)
+		what := r.decide(&o, once)
+		a.tell(&o, what, once)
 		a.upstream.memory.learn(id, o, time.Now())
-		tried = append(tried, o)
-		last := len(tried) - 1
-		if single || !o.verdict.next() {
-			a.discard(tried, best)
-			return a.end(req, tried, last)
+		r.add(o, what)
+		switch what {
+		case next:
+			id = r.take()
+		case recall:
+			r.queue, r.skipped = r.skipped, nil
+			id = r.take()
+		case again:
+			if o.verdict == unexpected {
+				a.upstream.noExpect.Store(true)
+			}
+		case answer, fail, stop, choose:
+			return a.end(r, what, req)
 		}
-		if !o.mayRepeat(req, body) {
-			a.log.Info("no other pair is tried", zap.String("host", a.upstream.host.Name), zap.String("pair", id.name()),
-				zap.String("outcome", o.String()), zap.String("reason", body.why(o)))
-			a.discard(tried, best)
-			return a.end(req, tried, last)
-		}
-		if o.resp != nil && (best < 0 || o.rank() < tried[best].rank()) {
-			a.discard(tried, best)
-			best = last
-		} else {
-			o.close()
-		}
-		if req.Context().Err() != nil {
-			a.discard(tried, best)
-			return nil, context.Cause(req.Context())
-		}
-		if len(queue) == 0 && best < 0 {
-			queue, skipped = skipped, nil // better ask again than refuse from memory
-		}
-	}
-	return a.end(req, tried, best)
-}
-
-// end returns the answer of one of the tried pairs; -1 means that none answered.
-func (a *attempts) end(req *http.Request, tried []outcome, which int) (*http.Response, error) {
-	if which < 0 {
-		return nil, a.exhausted(tried)
-	}
-	o := tried[which]
-	a.exchange.pair = o.identity.name()
-	if o.resp == nil {
-		if o.verdict == rejected || o.verdict == dropped {
-			return nil, a.exhausted(tried)
-		}
-		return nil, o.err
-	}
-	if o.verdict == accepted {
-		a.upstream.memory.succeeded(tried, req, time.Now())
-	}
-	return o.resp, nil
-}
-
-// exhausted is the answer when no pair got one: each pair and its outcome.
-func (a *attempts) exhausted(tried []outcome) *refusal {
-	if len(tried) == 1 && tried[0].identity.pair == nil {
-		return upstreamRefusal(a.upstream.host, tried[0].err)
-	}
-	list := make([]string, len(tried))
-	for i, o := range tried {
-		list[i] = o.identity.name() + ": " + o.String()
-	}
-	f := &refusal{status: http.StatusBadGateway, kind: "tls_certificate_error",
-		text: a.upstream.host.Name + " accepted no client certificate (" + strings.Join(list, "; ") + ")",
-		hint: "put a pair that the server accepts into " + a.upstream.host.Dir}
-	if code, ok := remoteAlert(tried[len(tried)-1].err); ok {
-		f.kind = "tls_alert_received"
-		f.params = alertParam(code)
-	}
-	return f
-}
-
-// discard closes an answer that will not be returned.
-func (a *attempts) discard(tried []outcome, i int) {
-	if i >= 0 {
-		tried[i].close()
+		r.prepare(what, &o)
 	}
 }
 
 // attempt sends the request once with one identity.
-func (a *attempts) attempt(req *http.Request, id *identity, body *replay) outcome {
-	began := time.Now()
-	o := id.send(req, body)
+func (a *attempts) attempt(id *identity, req *http.Request, body *replay, r *round) outcome {
+	r.plan.keep = len(r.queue) > 0
+	r.plan.follows = r.plan.keep || len(r.skipped) > 0
 	a.exchange.attempts++
-	if o.verdict != accepted && o.verdict != notAsked {
-		a.log.Debug("attempt failed", zap.String("host", a.upstream.host.Name), zap.String("pair", id.name()),
-			zap.String("outcome", o.String()), zap.Stringer("verdict", o.verdict), zap.Duration("duration", time.Since(began)))
-	}
-	if a.told != nil {
-		a.told(Attempt{Host: a.upstream.host.Name, Pair: id.name(), Verdict: o.verdict.String(), Outcome: o.String()})
-	}
-	return o
+	return a.send(id, req, body, r.plan, &a.exchange.writers)
 }
+
+// take removes the first of the queue.
+func (r *round) take() *identity {
+	id := r.queue[0]
+	r.queue = r.queue[1:]
+	return id
+}
+
+// prepare makes the plan of the attempt that follows o.
+func (r *round) prepare(what transition, o *outcome) {
+	r.repeat = what == again
+	r.plan.fresh = what == again
+	r.plan.noExpect = r.plan.noExpect || o.verdict == unexpected
+	if r.plan.patience > 0 {
+		r.plan.patience = max(r.plan.patience-o.waited, time.Millisecond)
+	}
+}
+
+// add notes an attempt. Of the answers that move on, the most telling stays open.
+func (r *round) add(o outcome, what transition) {
+	r.tried = append(r.tried, o)
+	last := len(r.tried) - 1
+	switch {
+	case o.verdict != refused || what == stop:
+	case r.best < 0:
+		r.best = last
+	case o.rank() < r.tried[r.best].rank():
+		r.tried[r.best].giveUp()
+		r.best = last
+	default:
+		r.tried[last].giveUp()
+	}
+}
+
+// end returns the answer of one of the attempts, and gives up the others. Where there
+// is none, the refusal says what happened to each.
+func (a *attempts) end(r *round, what transition, req *http.Request) (*http.Response, error) {
+	o := &r.tried[len(r.tried)-1]
+	if r.best >= 0 && (what == choose || what == stop && o.resp == nil) {
+		o = &r.tried[r.best]
+	}
+	for i := range r.tried {
+		if other := &r.tried[i]; other != o {
+			other.giveUp()
+		}
+	}
+	a.exchange.pair = o.identity.name()
+	switch {
+	case o.resp != nil:
+		if o.verdict == accepted {
+			a.upstream.memory.succeeded(r.tried, req, time.Now())
+		}
+		a.hintAtRenegotiation(o)
+		return o.resp, nil
+	case o.verdict == failed || o.verdict == stale:
+		return nil, o.err
+	}
+	return nil, exhausted(a.upstream.host, r.tried)
+}
+
+// cannotRepeat returns why a request must not be sent once more after this outcome;
+// nil means that it may be.
+func cannotRepeat(o *outcome, req *http.Request, body *replay) error {
+	if body.exists() {
+		if lost := body.repeatable(); lost != nil {
+			return lost
+		}
+	}
+	if !hasEffects(req) {
+		return nil
+	}
+	unsent := body.exists() && !o.delivered
+	switch {
+	case o.status >= 500 && body.exists() && !unsent:
+		return errMayHaveActed
+	case o.verdict == stale && !unsent:
+		return errMayHaveActed
+	case o.verdict == dropped && body.exists() && o.complete:
+		return errMayHaveActed
+	}
+	return nil
+}
+
+var errMayHaveActed = errors.New("the server may have acted on it already")
 
 // An Attempt is one request sent with one pair, for whoever watches.
 type Attempt struct {
 	Host, Pair string
-	Verdict    string // what it led to: "accepted", "rejected", "refused", ...
+	Verdict    string // what it means: "accepted", "rejected", "refused", ...
 	Outcome    string // what happened: "200", "403", "alert 48 (unknown certificate authority)"
+	Then       string // what follows: "answer", "next", "again", ...
+}
+
+// tell reports an attempt and what follows it.
+func (a *attempts) tell(o *outcome, what transition, once error) {
+	if a.told != nil {
+		a.told(Attempt{Host: a.upstream.host.Name, Pair: o.identity.name(), Verdict: o.verdict.String(), Outcome: o.String(), Then: string(what)})
+	}
+	if what == answer {
+		return
+	}
+	fields := []zap.Field{
+		zap.String("host", a.upstream.host.Name), zap.String("pair", o.identity.name()), zap.String("outcome", o.String()),
+		zap.Stringer("verdict", o.verdict), zap.String("then", string(what)), zap.Duration("waited", o.waited),
+	}
+	if what == stop {
+		a.log.Info("no other pair is tried", append(fields, zap.String("reason", once.Error()))...)
+		return
+	}
+	a.log.Debug("attempt failed", fields...)
+}
+
+// hintAtRenegotiation says once per host what may be behind a 403 of a server that
+// asked for no certificate: with TLS 1.3, Apache cannot ask after it has seen the
+// path, and refuses every pair.
+func (a *attempts) hintAtRenegotiation(o *outcome) {
+	if o.verdict != notAsked || o.status != http.StatusForbidden || o.identity.pair == nil || a.upstream.settings.Renegotiation {
+		return
+	}
+	a.upstream.hinted.Do(func() {
+		a.log.Warn("the server refused without asking for a certificate", zap.String("host", a.upstream.host.Name), zap.Int("status", o.status),
+			zap.String("hint", "if it asks for some paths only (Apache's SSLVerifyClient inside <Location>), set renegotiation: true for "+a.upstream.host.Name))
+	})
 }
 
 // maxDrain is how much of an unwanted answer is read so that its connection can be
 // used again. Anything longer costs more than a new connection.
-const maxDrain = 16 << 10
+const (
+	maxDrain    = 16 << 10
+	drainWithin = 100 * time.Millisecond
+)
 
-// close gives up an answer.
-func (o *outcome) close() {
+// giveUp closes an answer that will not be returned.
+func (o *outcome) giveUp() {
 	if o.resp == nil {
 		return
 	}
-	if o.resp.ContentLength >= 0 && o.resp.ContentLength <= maxDrain {
-		_, _ = io.CopyN(io.Discard, o.resp.Body, maxDrain)
+	if o.conn != nil && !o.conn.shared && o.resp.ContentLength >= 0 && o.resp.ContentLength <= maxDrain {
+		_ = o.conn.raw.SetReadDeadline(time.Now().Add(drainWithin))
+		_, _ = io.Copy(io.Discard, o.resp.Body)
 	}
 	_ = o.resp.Body.Close()
+	o.resp = nil
 }

@@ -356,18 +356,6 @@ func TestAServerErrorAfterABodyIsNotRepeatedWhereItCouldActTwice(t *testing.T) {
 	}
 }
 
-func TestABodyTooLargeToKeepMakesTheAnswerFinal(t *testing.T) {
-	r := newRig(t)
-	host := r.server(byName(map[string]int{"a": 403}))
-	r.list(host, "a", "b")
-	if got, _ := r.do(r.client(1), "PUT", host, "/", strings.Repeat("x", replayMemory+1)); got != 403 || len(r.took()) != 1 {
-		t.Errorf("status %d, want a's 403", got)
-	}
-	if reason := r.logged("no other pair is tried")["reason"]; reason != "the body is larger than what is kept of it" {
-		t.Errorf("the log says %q", reason)
-	}
-}
-
 func TestAnAlertWithUnsupportedSignaturesIsARejection(t *testing.T) {
 	for _, code := range []uint8{40, 42, 43, 44, 45, 46, 47, 48, 49, 51, 80, 116} {
 		if !rejectsCertificate(code) {

@@ -212,7 +212,7 @@ func (c *earlyConn) Read(p []byte) (int, error) {
 
 func TestAHostThatDoesNotAnswerIsATimeout(t *testing.T) {
 	r := newRig(t, func(c *Config) {
-		c.DialTimeout = 50 * time.Millisecond
+		c.Host = settings(func(s *HostSettings) { s.ConnectTimeout = 50 * time.Millisecond })
 		c.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			<-ctx.Done()
 			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: ctx.Err()}
@@ -224,7 +224,7 @@ func TestAHostThatDoesNotAnswerIsATimeout(t *testing.T) {
 		t.Errorf("a tunnel: %s, %s", resp.Status, resp.Header.Get("Proxy-Status"))
 	}
 	r.list("far.example:443", "a")
-	if got, body := r.get("far.example", "/"); got != http.StatusGatewayTimeout || !strings.Contains(body, "did not answer in time") {
+	if got, body := r.get("far.example", "/"); got != http.StatusGatewayTimeout || !strings.Contains(body, "could not be connected to in time") {
 		t.Errorf("an intercepted request: %d %q", got, body)
 	}
 }

@@ -16,15 +16,14 @@ var errLoop = errors.New("the destination is this proxy itself")
 // A dialer connects to destinations, never to the proxy's own listeners. Its
 // connections are bare *net.TCPConn: any wrapper would end splicing.
 type dialer struct {
-	dial    func(ctx context.Context, network, addr string) (net.Conn, error)
-	timeout time.Duration
+	dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	mu  sync.RWMutex
 	own []netip.AddrPort
 }
 
 func newDialer(config Config) *dialer {
-	d := &dialer{timeout: config.DialTimeout, dial: config.DialContext}
+	d := &dialer{dial: config.DialContext}
 	if d.dial == nil {
 		// The check is made on each address that the name resolves to, so no alias
 		// of ours gets past it.
@@ -41,9 +40,12 @@ func newDialer(config Config) *dialer {
 	return d
 }
 
-// connect dials name:port within the dial timeout.
-func (d *dialer) connect(ctx context.Context, authority string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, d.timeout, errDialTimeout)
+// connect dials name:port within the time given; zero sets no bound.
+func (d *dialer) connect(ctx context.Context, authority string, within time.Duration) (net.Conn, error) {
+	if within <= 0 {
+		return d.dial(ctx, "tcp", authority)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, within, errDialTimeout)
 	defer cancel()
 	return d.dial(ctx, "tcp", authority)
 }

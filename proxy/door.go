@@ -29,7 +29,7 @@ func newDoor(p *Proxy) *goproxy.ProxyHttpServer {
 	// The environment's HTTPS_PROXY may be this very proxy.
 	door.ConnectDial = nil
 	door.ConnectDialWithReq = func(r *http.Request, _, addr string) (net.Conn, error) {
-		return p.dialer.connect(r.Context(), addr)
+		return p.dialer.connect(r.Context(), addr, p.config.Host(addr).ConnectTimeout)
 	}
 	door.Tr = &http.Transport{
 		Proxy: nil,

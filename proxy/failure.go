@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"syscall"
 
 	"github.com/certproxy/certproxy/certs"
@@ -37,7 +38,8 @@ func dialRefusal(authority string, err error) *refusal {
 		f.kind = "destination_ip_unroutable"
 	case isTimeout(err):
 		f.status, f.kind = http.StatusGatewayTimeout, "connection_timeout"
-		f.text = authority + " did not answer in time"
+		f.text = authority + " could not be connected to in time"
+		f.hint += "; connect_timeout sets how long to wait"
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
 		f.status, f.kind = http.StatusServiceUnavailable, "proxy_internal_error"
 		f.text, f.hint = "no file descriptor is left", "raise LimitNOFILE of the service"
@@ -75,22 +77,31 @@ func upstreamRefusal(h *certs.Host, err error) *refusal {
 	case isTimeout(hs.err):
 		f.status, f.kind = http.StatusGatewayTimeout, "connection_timeout"
 		f.text = h.Name + " did not finish the TLS handshake in time"
+		f.hint = "look at the server's log and load; " + f.hint
 	}
 	return f
 }
 
 // answerRefusal is for connections that stood and then gave no answer.
 func answerRefusal(h *certs.Host, err error) *refusal {
+	switch {
+	case isTimeout(err):
+		return &refusal{status: http.StatusGatewayTimeout, kind: "http_response_timeout",
+			text: h.Name + " did not answer in time", hint: "look at the server's log; attempt_timeout sets how long to wait"}
+	case errors.Is(err, errNoHTTP2):
+		return &refusal{status: http.StatusBadGateway, kind: "http_protocol_error",
+			text: h.Name + " does not speak HTTP/2, which gRPC needs", hint: "enable HTTP/2 at the server"}
+	case isNoRenegotiation(err):
+		return &refusal{status: http.StatusBadGateway, kind: "tls_protocol_error",
+			text: h.Name + " asks for the certificate in a renegotiation (Apache's SSLVerifyClient inside <Location>)",
+			hint: "set renegotiation: true for " + h.Name}
+	}
 	f := &refusal{status: http.StatusBadGateway, kind: "connection_terminated",
 		text: h.Name + " ended the connection without an answer: " + cause(err), hint: "look at the server's log"}
 	if code, alert := remoteAlert(err); alert {
 		f.kind = "tls_alert_received"
 		f.params = fmt.Sprintf("; alert-id=%d", code)
 		f.text = h.Name + " refused: " + cause(err)
-	}
-	if isTimeout(err) {
-		f.status, f.kind = http.StatusGatewayTimeout, "http_response_timeout"
-		f.text = h.Name + " did not answer in time"
 	}
 	return f
 }
@@ -124,9 +135,25 @@ func verification(err error) string {
 }
 
 func isTimeout(err error) bool {
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, errAttemptTimeout) {
 		return true
 	}
 	var n net.Error
 	return errors.As(err, &n) && n.Timeout()
+}
+
+// exhausted is the answer when no pair got one: each pair and its outcome.
+func exhausted(h *certs.Host, tried []outcome) *refusal {
+	list := make([]string, len(tried))
+	for i, o := range tried {
+		list[i] = o.identity.name() + ": " + o.String()
+	}
+	f := &refusal{status: http.StatusBadGateway, kind: "tls_certificate_error",
+		text: h.Name + " accepted no client certificate (" + strings.Join(list, "; ") + ")",
+		hint: "put a pair that the server accepts into " + h.Dir}
+	if code, ok := remoteAlert(tried[len(tried)-1].err); ok {
+		f.kind = "tls_alert_received"
+		f.params = alertParam(code)
+	}
+	return f
 }

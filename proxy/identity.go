@@ -5,52 +5,48 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"net"
-	"net/http"
 	"sync/atomic"
 	"time"
 
 	"github.com/certproxy/certproxy/certs"
 )
 
-// An identity presents one pair to one host. It has a transport, a connection pool
-// and a TLS session cache of its own: net/http pools connections by address, and a
-// resumed session carries the certificate it was made with, so sharing either could
-// send a request under another pair's name (measured on nginx, HAProxy and Go).
+// An identity presents one pair to one host. It has connections and a TLS session
+// cache of its own: a resumed session carries the certificate it was made with, so
+// sharing either could send a request under another pair's name (measured on nginx,
+// HAProxy and Go).
 type identity struct {
 	key       identityKey
 	pair      *certs.Pair // nil presents no certificate
-	transport *http.Transport
-	dialer    *dialer
 	authority string
-	handshake time.Duration
+	settings  HostSettings
+	dialer    *dialer
+	handshake time.Duration // bound of a TLS handshake
 	tls       *tls.Config
+	idle      pool       // HTTP/1.1
+	http2     http2Conns // for what needs HTTP/2
 	retired   atomic.Bool
 	asked     atomic.Bool // a full handshake was asked for a certificate
 }
 
 func newIdentity(config Config, d *dialer, authority string, key identityKey, pair *certs.Pair, roots *x509.CertPool) *identity {
-	id := &identity{key: key, pair: pair, dialer: d, authority: authority, handshake: config.HandshakeTimeout}
+	id := &identity{key: key, pair: pair, dialer: d, authority: authority,
+		settings: config.Host(authority), handshake: config.HandshakeTimeout}
 	id.tls = &tls.Config{
-		ServerName:           hostName(authority),
-		RootCAs:              roots,
-		MinVersion:           tls.VersionTLS12,
-		NextProtos:           []string{"http/1.1"},
-		ClientSessionCache:   tls.NewLRUClientSessionCache(16),
-		GetClientCertificate: id.certificate,
-		VerifyConnection:     refuseOwnCA(config.Leaves),
+		ServerName:         hostName(authority),
+		RootCAs:            roots,
+		MinVersion:         tls.VersionTLS12,
+		NextProtos:         []string{"http/1.1"},
+		ClientSessionCache: tls.NewLRUClientSessionCache(16),
+		VerifyConnection:   refuseOwnCA(config.Leaves),
 	}
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	id.transport = &http.Transport{
-		DialTLSContext:         id.dialTLS,
-		Protocols:              protocols,
-		DisableCompression:     true, // bodies and their codings are the client's business
-		MaxIdleConnsPerHost:    64,
-		IdleConnTimeout:        min(time.Minute, config.IdleTimeout),
-		ExpectContinueTimeout:  time.Second,
-		MaxResponseHeaderBytes: 1 << 20,
+	if id.settings.Renegotiation {
+		// TLS 1.3 has none, and crypto/tls does not know what took its place. A
+		// resumed session would not show whether the server asked.
+		id.tls.MaxVersion, id.tls.Renegotiation, id.tls.ClientSessionCache = tls.VersionTLS12, tls.RenegotiateOnceAsClient, nil
 	}
+	id.idle.timeout = min(time.Minute, config.IdleTimeout)
+	id.http2.setUp(id, config.IdleTimeout)
 	return id
 }
 
@@ -60,25 +56,14 @@ func (id *identity) name() string { return id.key.name }
 // retire closes idle connections now, and those in use as soon as they are idle.
 func (id *identity) retire() {
 	id.retired.Store(true)
-	id.transport.CloseIdleConnections()
+	id.idle.close()
+	id.http2.retire()
 }
-
-// An upstreamConn is the TCP connection below a TLS one, with what its handshake
-// told about the client certificate.
-type upstreamConn struct {
-	net.Conn
-	asked bool // the server asked for one; written before the handshake ends
-}
-
-type upstreamConnKey struct{}
 
 // certificate answers the server's request for a client certificate: always with
 // the pair, whatever CAs the server names, for it may accept others (Docker's own
 // example, a self-signed certificate, depends on that).
 func (id *identity) certificate(cri *tls.CertificateRequestInfo) (*tls.Certificate, error) {
-	if conn, ok := cri.Context().Value(upstreamConnKey{}).(*upstreamConn); ok {
-		conn.asked = true
-	}
 	if id.pair == nil {
 		return &tls.Certificate{}, nil
 	}
@@ -113,27 +98,28 @@ func (e *dialError) Unwrap() error      { return e.err }
 func (e *handshakeError) Error() string { return "handshake: " + e.err.Error() }
 func (e *handshakeError) Unwrap() error { return e.err }
 
-func (id *identity) dialTLS(ctx context.Context, _, _ string) (net.Conn, error) {
-	raw, err := id.dialer.connect(ctx, id.authority)
+// connect makes a connection and its TLS handshake, for HTTP/1.1 or what protocol
+// names instead.
+func (id *identity) connect(ctx context.Context, protocol ...string) (*upstreamConn, error) {
+	raw, err := id.dialer.connect(ctx, id.authority, id.settings.ConnectTimeout)
 	if err != nil {
 		return nil, &dialError{err: err}
 	}
-	conn := &upstreamConn{Conn: raw}
-	secured := tls.Client(conn, id.tls)
-	ctx, cancel := context.WithTimeout(context.WithValue(ctx, upstreamConnKey{}, conn), id.handshake)
+	conn := newUpstreamConn(id, raw, protocol...)
+	ctx, cancel := context.WithTimeout(ctx, id.handshake)
 	defer cancel()
-	if err := secured.HandshakeContext(ctx); err != nil {
+	if err := conn.tls.HandshakeContext(ctx); err != nil {
 		_ = raw.Close()
-		return nil, &handshakeError{err: err, presented: conn.asked && id.pair != nil}
+		return nil, &handshakeError{err: err, presented: conn.asked.Load() && id.pair != nil}
 	}
-	if conn.asked {
+	if conn.asked.Load() {
 		id.asked.Store(true)
-	} else if secured.ConnectionState().DidResume {
+	} else if conn.tls.ConnectionState().DidResume {
 		// A resumed session asks no more: it carries the certificate of the one
 		// that did, and the session cache is this identity's alone.
-		conn.asked = id.asked.Load()
+		conn.asked.Store(id.asked.Load())
 	}
-	return secured, nil
+	return conn, nil
 }
 
 // refuseOwnCA returns the check that no server is trusted through our own CA.

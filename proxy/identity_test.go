@@ -302,7 +302,7 @@ func TestAServerShownByOurOwnCAIsNotTrusted(t *testing.T) {
 func TestAKeyTheServerCannotVerifyIsPassedOver(t *testing.T) {
 	// An Ed25519 key and a server of TLS 1.2 that supports none of its signatures
 	// cannot be had from crypto/tls, so the judgement is tested by itself.
-	if v := judgeError(&handshakeError{err: fmt.Errorf("tls: %w", errKeyUnsupported), presented: true}, false, false, false); v != rejected {
+	if v := judgeError(&outcome{err: &handshakeError{err: fmt.Errorf("tls: %w", errKeyUnsupported), presented: true}}); v != rejected {
 		t.Errorf("verdict %v", v)
 	}
 }
@@ -312,7 +312,7 @@ func TestMemoryEnds(t *testing.T) {
 	a, b, c := &identity{key: identityKey{name: "a"}}, &identity{key: identityKey{name: "b"}}, &identity{key: identityKey{name: "c"}}
 	all := []*identity{a, b, c}
 	req := httptest.NewRequest("GET", "https://h/v2/x/manifests/1", nil)
-	m := newMemory()
+	m := newMemory(time.Minute)
 	m.learn(a, outcome{identity: a, verdict: rejected}, now)
 	m.succeeded([]outcome{{identity: b, verdict: refused}, {identity: c, verdict: accepted}}, req, now)
 	show := func(at time.Duration, r *http.Request) string {
@@ -346,7 +346,7 @@ func TestMemoryEnds(t *testing.T) {
 
 func TestMemoryIsBounded(t *testing.T) {
 	a, b := &identity{}, &identity{}
-	m := newMemory()
+	m := newMemory(time.Minute)
 	for i := range 5 * maxPlaces {
 		req := httptest.NewRequest("GET", fmt.Sprintf("https://h/%d/x", i), nil)
 		m.succeeded([]outcome{{identity: a, verdict: refused}, {identity: b, verdict: accepted}}, req, time.Now())

@@ -8,9 +8,6 @@ import (
 	"time"
 )
 
-// pairMemory is how long an outcome counts.
-const pairMemory = time.Minute
-
 // maxPlaces bounds the memory of a host: methods and path directories come from
 // requests.
 const maxPlaces = 1024
@@ -23,6 +20,8 @@ const maxPlaces = 1024
 // that succeeded, and only for the same method and directory: two pairs may each
 // unlock a part of a host.
 type memory struct {
+	lasts time.Duration // how long an outcome counts; zero remembers nothing
+
 	mu       sync.Mutex
 	rejected map[*identity]time.Time
 	winners  map[place]winner
@@ -38,8 +37,8 @@ type winner struct {
 	at       time.Time
 }
 
-func newMemory() *memory {
-	m := &memory{}
+func newMemory(lasts time.Duration) *memory {
+	m := &memory{lasts: lasts}
 	m.forget()
 	return m
 }
@@ -62,7 +61,7 @@ func (m *memory) order(all []*identity, req *http.Request, now time.Time) (queue
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, id := range all {
-		if at, ok := m.rejected[id]; ok && now.Sub(at) < pairMemory {
+		if at, ok := m.rejected[id]; ok && now.Sub(at) < m.lasts {
 			skipped = append(skipped, id)
 		} else {
 			queue = append(queue, id)
@@ -77,7 +76,7 @@ func (m *memory) order(all []*identity, req *http.Request, now time.Time) (queue
 // demote moves pairs that lately failed by status behind the one that succeeded.
 func (m *memory) demote(out []*identity, req *http.Request, now time.Time) []*identity {
 	w, ok := m.winners[placeOf(req)]
-	if !ok || now.Sub(w.at) >= pairMemory {
+	if !ok || now.Sub(w.at) >= m.lasts {
 		return out
 	}
 	i := slices.Index(out, w.identity)
@@ -116,7 +115,7 @@ func (m *memory) succeeded(tried []outcome, req *http.Request, now time.Time) {
 	defer m.mu.Unlock()
 	if len(m.winners) >= maxPlaces {
 		for p, w := range m.winners {
-			if now.Sub(w.at) >= pairMemory {
+			if now.Sub(w.at) >= m.lasts {
 				delete(m.winners, p)
 			}
 		}

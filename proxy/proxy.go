@@ -48,7 +48,9 @@ type Config struct {
 	Logger      *zap.Logger                                                       // nil logs nothing
 	Attempted   func(Attempt)                                                     // told of every attempt; nil tells nobody
 
-	DialTimeout      time.Duration // to connect, name resolution included; default 10 s
+	Host      func(authority string) HostSettings // settings of a host, listed or not; nil means [DefaultHostSettings] for all
+	ReplayDir string                              // for the files of bodies too large for memory; empty means the system's directory for temporary files
+
 	HandshakeTimeout time.Duration // of TLS, on either leg; default 10 s
 	HeaderTimeout    time.Duration // for a client to send a request's header; default 10 s
 	IdleTimeout      time.Duration // of a kept connection without a request, on either leg; default 2 min
@@ -83,11 +85,13 @@ func New(config Config) (*Proxy, error) {
 		}
 		config.SystemRoots = roots
 	}
+	if config.Host == nil {
+		config.Host = func(string) HostSettings { return DefaultHostSettings() }
+	}
 	for _, d := range []struct {
 		value *time.Duration
 		unset time.Duration
 	}{
-		{&config.DialTimeout, 10 * time.Second},
 		{&config.HandshakeTimeout, 10 * time.Second},
 		{&config.HeaderTimeout, 10 * time.Second},
 		{&config.IdleTimeout, 2 * time.Minute},

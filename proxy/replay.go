@@ -1,72 +1,72 @@
 package proxy
 
 import (
+	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"sync"
 )
 
-// replayMemory is how much of a body is kept so that it can be sent again.
-const replayMemory = 1 << 20
-
 // A replay is a request's body that can be sent with one pair after the other. What
-// an attempt has read of the client is kept, up to a bound; past it the body can be
-// read to its end once more by the attempt that is under way, and never again.
+// an attempt reads of the client is kept as long as another attempt may follow; once
+// something could not be kept, the attempt under way can read the body to its end,
+// and no other can.
 //
 // With a single pair nothing is kept.
 type replay struct {
-	src  io.ReadCloser // nil for no body
-	keep bool
+	src      io.ReadCloser // nil for no body
+	trailers func() http.Header
 
 	mu      sync.Mutex
-	pulled  sync.Cond // broadcast after each read of src
+	pulled  sync.Cond // broadcast after each read of src, and when a reader is closed
 	pulling bool      // one reader is reading src
-	buf     []byte    // all that was read of src, unless lost
-	total   int64     // bytes read of src
-	lost    bool      // buf does not hold the whole any more
-	err     error     // src's end
+	keep    bool      // another attempt may follow the current one
+	kept    spool
+	limit   int64 // how many bytes may be kept
+	total   int64 // bytes read of src
+	lost    error // why kept does not hold all of them; nil while it does
+	err     error // src's end
 	current *replayReader
 }
 
-// newReplay wraps a request's body. keep tells whether it may have to be sent again.
-func newReplay(src io.ReadCloser, keep bool) *replay {
-	if src == http.NoBody {
-		src = nil
+// Why a body was not kept: no pair was to follow, or there is too much of it.
+var (
+	errNotKept     = errors.New("the body was not kept")
+	errReplayLimit = errors.New("the body is larger than replay_limit")
+)
+
+// newReplay takes a request's body, which may be nil. Of a body that is announced
+// to be larger than the limit not even a part is kept. trailers returns the fields
+// behind the body, once it has ended; it may be nil.
+func newReplay(req *http.Request, trailers func() http.Header, limit int64, dir string) *replay {
+	r := &replay{src: req.Body, trailers: trailers, limit: limit, kept: spool{dir: dir}}
+	if r.src == http.NoBody {
+		r.src = nil
 	}
-	r := &replay{src: src, keep: keep}
+	if req.ContentLength > limit {
+		r.limit = 0
+	}
 	r.pulled.L = &r.mu
 	return r
 }
 
-// repeatable reports whether the whole body can still be sent again.
-func (r *replay) repeatable() bool {
-	if r.src == nil {
-		return true
-	}
+// exists reports whether there is a body at all.
+func (r *replay) exists() bool { return r.src != nil }
+
+// repeatable returns why the body cannot be sent from its beginning once more; nil
+// means that it can.
+func (r *replay) repeatable() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return !r.lost
+	return r.lost
 }
 
-// delivered reports whether any of the body was sent.
-func (r *replay) delivered() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.total > 0
-}
-
-// why says what keeps the request from being sent again.
-func (r *replay) why(o outcome) string {
-	if !r.repeatable() {
-		return "the body is larger than what is kept of it"
-	}
-	return "the server may have acted on the body before it answered " + o.String()
-}
-
-// reader returns the body from its beginning. Readers given out before end.
-func (r *replay) reader() io.ReadCloser {
+// reader returns the body from its beginning, and ends the reader given out before.
+// keep tells whether yet another may be needed. It returns nil for no body.
+func (r *replay) reader(keep bool) *replayReader {
 	if r.src == nil {
-		return http.NoBody
+		return nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -74,16 +74,33 @@ func (r *replay) reader() io.ReadCloser {
 		r.current.closed = true
 		r.pulled.Broadcast()
 	}
+	r.keep = keep
 	r.current = &replayReader{r: r}
 	return r.current
 }
 
-// finish says that no attempt follows. The last one may still be sending the body,
-// when the server answered before its end; what it reads is not kept any more.
-func (r *replay) finish() {
+// end gives up what is kept. A reader may still wait for the client, when the server
+// answered before the body's end: interrupt must make that read return.
+func (r *replay) end(interrupt func()) {
+	if r.src == nil {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.keep = false
+	if r.current != nil {
+		r.current.closed = true
+		r.pulled.Broadcast()
+	}
+	if r.pulling {
+		interrupt()
+	}
+	for r.pulling {
+		r.pulled.Wait()
+	}
+	r.kept.close()
+	if r.total > 0 && r.lost == nil {
+		r.lost = errNotKept
+	}
 }
 
 // A replayReader reads the body for one attempt.
@@ -102,46 +119,85 @@ func (rd *replayReader) Read(p []byte) (int, error) {
 		switch {
 		case rd.closed:
 			return 0, http.ErrBodyReadAfterClose
-		case rd.off < r.total && r.lost:
-			return 0, http.ErrBodyReadAfterClose // an older attempt has used it up
+		case rd.off < r.total && r.lost != nil:
+			return 0, r.lost // an older attempt has used it up
 		case rd.off < r.total:
-			n := copy(p, r.buf[rd.off:])
+			n, err := r.kept.readAt(p, rd.off)
 			rd.off += int64(n)
-			return n, nil
+			return n, err
 		case r.err != nil:
 			return 0, r.err
 		case r.pulling:
 			r.pulled.Wait()
 			continue
 		}
-		r.pulling = true
-		r.mu.Unlock()
-		n, err := r.src.Read(p)
-		r.mu.Lock()
-		r.pulling = false
-		r.took(rd, p[:n], err)
-		r.pulled.Broadcast()
-		if rd.closed {
-			return 0, http.ErrBodyReadAfterClose
-		}
-		rd.off += int64(n)
-		return n, err
+		return rd.pull(p)
 	}
 }
 
-// took notes what was read of the client. What an ended reader read is kept in any
-// case: the one after it needs it.
+// pull reads of the client. The caller holds the lock, which is given back meanwhile.
+func (rd *replayReader) pull(p []byte) (int, error) {
+	r := rd.r
+	r.pulling = true
+	r.mu.Unlock()
+	n, err := r.src.Read(p)
+	r.mu.Lock()
+	r.pulling = false
+	r.took(rd, p[:n], err)
+	r.pulled.Broadcast()
+	if rd.closed {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	rd.off += int64(n)
+	return n, err
+}
+
+// took notes what was read of the client. What an ended reader has read is kept in
+// any case: the one after it needs it.
 func (r *replay) took(rd *replayReader, b []byte, err error) {
 	r.total += int64(len(b))
 	r.err = err
-	if r.lost {
+	if r.lost != nil || len(b) == 0 {
 		return
 	}
-	if !rd.closed && (!r.keep || len(r.buf)+len(b) > replayMemory) {
-		r.lost, r.buf = true, nil
-		return
+	switch {
+	case rd.closed:
+		r.lost = r.kept.append(b)
+	case !r.keep:
+		r.lost = errNotKept
+	case r.kept.size+int64(len(b)) > r.limit:
+		r.lost = errReplayLimit
+	default:
+		r.lost = r.kept.append(b)
 	}
-	r.buf = append(r.buf, b...)
+	if r.lost != nil {
+		r.kept.close()
+	}
+}
+
+// brokenOff returns the error with which the client ended the body, if it did not
+// end well.
+func (r *replay) brokenOff() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err == io.EOF {
+		return nil
+	}
+	return r.err
+}
+
+// copyTrailers adds the fields behind the body, which has ended, to h.
+func (rd *replayReader) copyTrailers(h http.Header) {
+	if rd.r.trailers != nil {
+		maps.Copy(h, rd.r.trailers())
+	}
+}
+
+// progress reports whether this attempt has read any of the body, and all of it.
+func (rd *replayReader) progress() (some, all bool) {
+	rd.r.mu.Lock()
+	defer rd.r.mu.Unlock()
+	return rd.off > 0, rd.off == rd.r.total && rd.r.err == io.EOF
 }
 
 // Close ends this reader.

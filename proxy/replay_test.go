@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -30,69 +33,148 @@ func (c *chunks) Read(p []byte) (int, error) {
 
 func (c *chunks) Close() error { return nil }
 
-// Any cut of the body and any number of attempts that stop anywhere give the next
-// one the same bytes.
+// replayOf returns the replay of a body of unknown length.
+func replayOf(t testing.TB, src io.Reader, limit int64) *replay {
+	body, ok := src.(io.ReadCloser)
+	if !ok {
+		body = io.NopCloser(src)
+	}
+	r := newReplay(&http.Request{Body: body, ContentLength: -1}, nil, limit, t.TempDir())
+	t.Cleanup(func() { r.end(func() {}) })
+	return r
+}
+
+// Any cut of the body, any limit, and any number of attempts that stop anywhere give
+// the next one the same bytes, or say that they cannot: never others, never a part
+// that looks whole.
 func FuzzReplay(f *testing.F) {
-	f.Add([]byte("hello, world"), uint8(3), uint8(5), uint8(0))
-	f.Add(bytes.Repeat([]byte("x"), 1000), uint8(100), uint8(255), uint8(7))
-	f.Fuzz(func(t *testing.T, body []byte, cut, first, second uint8) {
-		src := &chunks{}
+	f.Add([]byte("hello, world"), uint16(3), uint16(5), uint16(0), uint32(100), uint32(0))
+	f.Add(bytes.Repeat([]byte("x"), 1000), uint16(100), uint16(2000), uint16(7), uint32(900), uint32(0))
+	f.Add([]byte("0123456789"), uint16(4), uint16(10), uint16(10), uint32(1<<30), uint32(spoolMemory-3))
+	f.Add([]byte("0123456789"), uint16(1), uint16(9), uint16(9), uint32(9), uint32(spoolMemory))
+	f.Fuzz(func(t *testing.T, body []byte, cut, first, second uint16, limit, pad uint32) {
+		// The padding brings a short body to where memory ends and the file begins.
+		pad %= spoolMemory + 100
+		whole := append(bytes.Repeat([]byte{'-'}, int(pad)), body...)
+		src := &chunks{parts: [][]byte{whole[:pad]}}
+		if pad == 0 {
+			src.parts = nil
+		}
 		for rest := body; len(rest) > 0; {
 			n := min(int(cut)+1, len(rest))
 			src.parts = append(src.parts, rest[:n])
 			rest = rest[n:]
 		}
-		r := newReplay(src, true)
+		r := replayOf(t, src, int64(limit)+int64(pad))
 		for _, stop := range []int{int(first), int(second)} {
-			got := make([]byte, min(stop, len(body)))
-			rd := r.reader()
-			if _, err := io.ReadFull(rd, got); err != nil || !bytes.Equal(got, body[:len(got)]) {
-				t.Fatalf("an attempt that stops after %d bytes read %q, %v", stop, got, err)
-			}
+			got := make([]byte, min(int(pad)+stop, len(whole)))
+			rd := r.reader(true)
+			_, err := io.ReadFull(rd, got)
 			_ = rd.Close()
+			if r.repeatable() != nil {
+				if int64(len(whole)) <= int64(limit)+int64(pad) {
+					t.Fatalf("%v, with %d of %d bytes", r.repeatable(), len(whole), int64(limit)+int64(pad))
+				}
+				if got, err := io.ReadAll(r.reader(true)); err == nil {
+					t.Fatalf("after it was lost, an attempt read %d bytes to their end", len(got))
+				}
+				return
+			}
+			if err != nil || !bytes.Equal(got, whole[:len(got)]) {
+				t.Fatalf("an attempt that stops after %d bytes read %d others, %v", stop, len(got), err)
+			}
 		}
-		if got, err := io.ReadAll(r.reader()); err != nil || !bytes.Equal(got, body) {
-			t.Errorf("the last attempt read %q, %v", got, err)
+		if got, err := io.ReadAll(r.reader(false)); err != nil || !bytes.Equal(got, whole) {
+			t.Errorf("the last attempt read %d of %d bytes, %v", len(got), len(whole), err)
 		}
 	})
 }
 
-func TestAReplayPastItsBoundIsReadToTheEndOnce(t *testing.T) {
-	body := strings.Repeat("x", replayMemory+100)
-	r := newReplay(io.NopCloser(strings.NewReader(body)), true)
-	if got, err := io.ReadAll(r.reader()); err != nil || string(got) != body {
+func TestAReplayPastItsLimitIsReadToTheEndOnce(t *testing.T) {
+	body := strings.Repeat("x", 2*spoolMemory)
+	r := replayOf(t, strings.NewReader(body), 2*spoolMemory-1)
+	if got, err := io.ReadAll(r.reader(true)); err != nil || string(got) != body {
 		t.Fatalf("%d bytes, %v", len(got), err)
 	}
-	if r.repeatable() {
-		t.Error("it says that it can be sent again")
+	if !errors.Is(r.repeatable(), errReplayLimit) {
+		t.Errorf("it says that it can be sent again: %v", r.repeatable())
 	}
-	if _, err := io.ReadAll(r.reader()); err == nil {
-		t.Error("a second reading gave a part of the body without an error")
+	if _, err := io.ReadAll(r.reader(true)); !errors.Is(err, errReplayLimit) {
+		t.Errorf("a second reading ended with %v", err)
 	}
 }
 
-func TestAReplayOfASinglePairKeepsNothing(t *testing.T) {
-	r := newReplay(io.NopCloser(strings.NewReader("body")), false)
-	if got, err := io.ReadAll(r.reader()); err != nil || string(got) != "body" || r.buf != nil {
-		t.Errorf("%q, %v, %d bytes kept", got, err, len(r.buf))
+func TestABodyAnnouncedAsTooLargeIsNotKeptAtAll(t *testing.T) {
+	r := newReplay(&http.Request{Body: io.NopCloser(strings.NewReader("12345")), ContentLength: 5}, nil, 4, t.TempDir())
+	rd := r.reader(true)
+	if _, err := io.ReadFull(rd, make([]byte, 1)); err != nil || r.kept.size != 0 || !errors.Is(r.repeatable(), errReplayLimit) {
+		t.Errorf("%d bytes are kept, %v, %v", r.kept.size, r.repeatable(), err)
+	}
+}
+
+func TestABodyThatNoPairFollowsIsNotKept(t *testing.T) {
+	r := replayOf(t, strings.NewReader("body"), 1<<30)
+	if got, err := io.ReadAll(r.reader(false)); err != nil || string(got) != "body" || r.kept.size != 0 {
+		t.Errorf("%q, %v, %d bytes kept", got, err, r.kept.size)
+	}
+	if !errors.Is(r.repeatable(), errNotKept) {
+		t.Errorf("it says that it can be sent again: %v", r.repeatable())
+	}
+}
+
+// What does not fit into memory goes into a file that nobody else can find, and that
+// is gone with the request.
+func TestTheFileOfABodyHasNoName(t *testing.T) {
+	body := strings.Repeat("0123456789", spoolMemory/5)
+	dir := t.TempDir()
+	r := newReplay(&http.Request{Body: io.NopCloser(strings.NewReader(body)), ContentLength: -1}, nil, 1<<30, dir)
+	for range 3 {
+		if got, err := io.ReadAll(r.reader(true)); err != nil || string(got) != body {
+			t.Fatalf("%d bytes, %v", len(got), err)
+		}
+	}
+	info, err := r.kept.file.Stat()
+	if err != nil || info.Mode().Perm() != 0o600 || info.Size() != int64(len(body)-spoolMemory) || len(r.kept.mem) != spoolMemory {
+		t.Errorf("%v, %v, %d bytes in memory", info, err, len(r.kept.mem))
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("the directory shows %v, %v", left, err)
+	}
+	r.end(func() {})
+	if r.kept.file != nil || r.kept.mem != nil {
+		t.Error("it is kept after the request's end")
+	}
+}
+
+func TestABodyThatCannotBeWrittenToDiskIsStillSentOnce(t *testing.T) {
+	body := strings.Repeat("x", 2*spoolMemory)
+	r := newReplay(&http.Request{Body: io.NopCloser(strings.NewReader(body)), ContentLength: -1}, nil, 1<<30, filepath.Join(t.TempDir(), "missing"))
+	if got, err := io.ReadAll(r.reader(true)); err != nil || string(got) != body {
+		t.Fatalf("%d bytes, %v", len(got), err)
+	}
+	if err := r.repeatable(); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it cannot be sent again because of %v", err)
 	}
 }
 
 func TestAClientThatBreaksOffItsBodyIsAnErrorForEveryAttempt(t *testing.T) {
 	broken := errors.New("client went away")
-	r := newReplay(&chunks{parts: [][]byte{[]byte("half")}, end: broken}, true)
+	r := replayOf(t, &chunks{parts: [][]byte{[]byte("half")}, end: broken}, 1<<30)
 	for range 2 {
-		if got, err := io.ReadAll(r.reader()); !errors.Is(err, broken) || string(got) != "half" {
+		if got, err := io.ReadAll(r.reader(true)); !errors.Is(err, broken) || string(got) != "half" {
 			t.Errorf("%q, %v", got, err)
 		}
+	}
+	if !errors.Is(r.brokenOff(), broken) {
+		t.Errorf("broken off: %v", r.brokenOff())
 	}
 }
 
 // An attempt that was given up may still wait for the client when the next begins.
 func TestBytesThatAnOlderAttemptReadAreNotLost(t *testing.T) {
 	pr, pw := io.Pipe()
-	r := newReplay(pr, true)
-	old := r.reader()
+	r := replayOf(t, pr, 1<<30)
+	old := r.reader(true)
 	waiting, ended := make(chan struct{}), make(chan error)
 	go func() {
 		close(waiting)
@@ -100,7 +182,7 @@ func TestBytesThatAnOlderAttemptReadAreNotLost(t *testing.T) {
 		ended <- err
 	}()
 	<-waiting
-	next := r.reader()
+	next := r.reader(false)
 	go func() {
 		_, _ = pw.Write([]byte("first"))
 		_, _ = pw.Write([]byte("second"))
@@ -112,5 +194,27 @@ func TestBytesThatAnOlderAttemptReadAreNotLost(t *testing.T) {
 	}
 	if err := <-ended; err == nil {
 		t.Error("the older attempt was given bytes that it must not send")
+	}
+}
+
+// The end of a request does not wait for a client that is silent.
+func TestTheEndInterruptsAReadThatWaitsForTheClient(t *testing.T) {
+	pr, pw := io.Pipe()
+	r := replayOf(t, pr, 1<<30)
+	rd := r.reader(true)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := rd.Read(make([]byte, 10))
+		ended <- err
+	}()
+	eventually(t, "the read waits", func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.pulling
+	})
+	interrupted := errors.New("interrupted")
+	r.end(func() { _ = pw.CloseWithError(interrupted) })
+	if err := <-ended; !errors.Is(err, http.ErrBodyReadAfterClose) {
+		t.Errorf("the read ended with %v", err)
 	}
 }

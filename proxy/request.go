@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -24,6 +25,20 @@ type exchange struct {
 	attempts int
 	refused  *refusal // when the answer is our own
 	canceled bool     // the client went away before the answer
+
+	trailers func() http.Header // of the request, once its body has ended
+	body     *replay            // of the request, once it is tried
+	writers  sync.WaitGroup     // for the goroutines that send it
+}
+
+// end waits for all that the request has begun. The server may have answered before
+// the body's end, and a writer still wait for the client: its connection is told to
+// read no further.
+func (x *exchange) end(w http.ResponseWriter) {
+	if x.body != nil {
+		x.body.end(func() { _ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) })
+	}
+	x.writers.Wait()
 }
 
 type exchangeKey struct{}
@@ -35,10 +50,11 @@ func (p *Proxy) serveInner(w http.ResponseWriter, r *http.Request) {
 		internalRefusal().serve(w, r)
 		return
 	}
-	began, x := time.Now(), &exchange{}
+	began, x := time.Now(), &exchange{trailers: func() http.Header { return r.Trailer }}
 	rec := &recorder{ResponseWriter: w, conns: p.conns}
 	defer rec.end()
 	defer func() { p.logRequest(c, r, rec, x, began) }() // an aborted transfer is a panic that goes on
+	defer x.end(w)
 	if x.refused = p.admitRequest(c, r, x); x.refused != nil {
 		x.refused.serve(rec, r)
 		return
@@ -71,7 +87,7 @@ func (p *Proxy) admitRequest(c *connect, r *http.Request, x *exchange) *refusal 
 func (p *Proxy) reverse(x *exchange) http.Handler {
 	return &httputil.ReverseProxy{
 		Rewrite:       func(pr *httputil.ProxyRequest) { forward(pr, x.host.host.Name) },
-		Transport:     &attempts{upstream: x.host, exchange: x, told: p.config.Attempted, log: p.log},
+		Transport:     &attempts{upstream: x.host, exchange: x, send: (*identity).send, told: p.config.Attempted, log: p.log, spoolDir: p.config.ReplayDir},
 		FlushInterval: -1, // whoever streams slowly has a reader who waits
 		ErrorLog:      zap.NewStdLog(p.log.Named("http")),
 		BufferPool:    p.upstreams.buffers,
@@ -80,7 +96,7 @@ func (p *Proxy) reverse(x *exchange) http.Handler {
 			return nil
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			if r.Context().Err() != nil {
+			if r.Context().Err() != nil || isClientGone(err) {
 				x.canceled = true
 				panic(http.ErrAbortHandler) // nobody is there to read an answer
 			}

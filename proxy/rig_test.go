@@ -256,3 +256,10 @@ func eventually(t testing.TB, what string, ok func() bool) {
 		}
 	}
 }
+
+// settings returns those of every host: the defaults with a change.
+func settings(change func(*HostSettings)) func(string) HostSettings {
+	s := DefaultHostSettings()
+	change(&s)
+	return func(string) HostSettings { return s }
+}

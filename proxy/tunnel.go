@@ -14,7 +14,7 @@ import (
 // bytes never enter this process.
 func (p *Proxy) tunnel(r *http.Request, c *connect, client net.Conn) {
 	fields := []zap.Field{zap.String("client", c.client), zap.String("host", c.authority)}
-	upstream, err := p.dialer.connect(r.Context(), c.authority)
+	upstream, err := p.dialer.connect(r.Context(), c.authority, p.config.Host(c.authority).ConnectTimeout)
 	if err != nil {
 		refused := dialRefusal(c.authority, err)
 		p.log.Warn("tunnel refused", append(fields, zap.Int("status", refused.status),

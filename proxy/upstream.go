@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"sync"
+	"sync/atomic"
 
 	"github.com/certproxy/certproxy/certs"
 )
@@ -14,8 +15,11 @@ import (
 // that are still the same.
 type upstream struct {
 	host       *certs.Host
+	settings   HostSettings
 	identities []*identity
 	memory     *memory
+	noExpect   atomic.Bool // the server answered 417 to an Expect of ours
+	hinted     sync.Once   // that it may want renegotiation
 }
 
 // upstreams are the hosts in use, by name.
@@ -47,7 +51,7 @@ func (u *upstreams) get(index Index, h *certs.Host) *upstream {
 	// not be opened for longer than this request.
 	now, ok := index.Lookup(h.Name)
 	if !ok || now.Action != certs.Intercept {
-		last := &upstream{host: h, memory: newMemory(), identities: u.identities(h, nil)}
+		last := u.newUpstream(h, nil)
 		retire(last.identities, nil)
 		return last
 	}
@@ -60,15 +64,21 @@ func (u *upstreams) replace(h *certs.Host) *upstream {
 	if cur != nil && cur.host.Generation >= h.Generation {
 		return cur
 	}
-	next := &upstream{host: h, memory: newMemory()}
 	var old []*identity
 	if cur != nil {
 		old = cur.identities
 	}
-	next.identities = u.identities(h, old)
+	next := u.newUpstream(h, old)
 	u.open[h.Name] = next
 	retire(old, next.identities)
 	return next
+}
+
+// newUpstream returns the upstream of a host, with those of the old identities that
+// are still the same.
+func (u *upstreams) newUpstream(h *certs.Host, old []*identity) *upstream {
+	settings := u.config.Host(h.Name)
+	return &upstream{host: h, settings: settings, memory: newMemory(settings.PairMemory), identities: u.identities(h, old)}
 }
 
 // identities returns one identity for each pair, or a single one without a

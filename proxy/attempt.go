@@ -1,0 +1,141 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A plan says how to make an attempt.
+type plan struct {
+	fresh    bool          // on a new connection
+	keep     bool          // another attempt may follow whatever the answer is: keep the body
+	follows  bool          // another attempt may follow if the pair is rejected
+	noExpect bool          // the server does not understand Expect
+	patience time.Duration // how long the server may keep it waiting; zero for ever
+}
+
+// send makes one attempt with this identity and judges it. writers is told of each
+// goroutine that may outlast it.
+func (id *identity) send(req *http.Request, body *replay, how plan, writers *sync.WaitGroup) outcome {
+	o := outcome{identity: id}
+	if err := req.Context().Err(); err != nil {
+		o.err, o.verdict = context.Cause(req.Context()), failed
+		return o
+	}
+	if needsHTTP2(req) {
+		id.sendHTTP2(&o, req, body, how)
+	} else {
+		id.sendHTTP1(&o, req, body, how, writers)
+	}
+	if o.err != nil {
+		o.verdict = judgeError(&o)
+		return o
+	}
+	o.status = o.resp.StatusCode
+	o.nginx400 = o.isNginx400(req.Method)
+	o.verdict = judgeAnswer(&o, id.settings.Fallback)
+	if o.verdict == accepted {
+		o.conn.proven.Store(true)
+	}
+	return o
+}
+
+func (id *identity) sendHTTP1(o *outcome, req *http.Request, body *replay, how plan, writers *sync.WaitGroup) {
+	conn, err := id.acquire(req, body, how)
+	if err != nil {
+		o.err = err
+		return
+	}
+	o.conn, o.reused = conn, conn.used
+	s := newSending(conn, req, body.reader(how.keep), how.patience)
+	clients := expectsContinue(req)
+	s.expect = body.exists() && !how.noExpect && (clients || how.follows && !conn.proven.Load())
+	o.expectation = s.expect && !clients
+	switch {
+	case s.expect && !clients:
+		s.req = withExpect(req, "100-continue")
+	case !s.expect && clients:
+		s.req = withExpect(req, "")
+	}
+	o.resp, o.err = s.roundTrip(writers)
+	o.asked = conn.asked.Load() && id.pair != nil
+	o.began = conn.received
+	o.delivered, o.complete = s.delivered.Load(), s.complete.Load()
+	o.waited = s.waited()
+}
+
+// acquire returns a connection: a kept one, as long as its death could do no harm.
+// Whatever can be sent again may go over any kept one; the rest only over one that
+// is surely open, or a new one.
+func (id *identity) acquire(req *http.Request, body *replay, how plan) (*upstreamConn, error) {
+	if !how.fresh {
+		within := id.idle.timeout
+		if hasEffects(req) || body.exists() && !how.keep {
+			within = surelyOpen
+		}
+		if c := id.idle.take(within); c != nil {
+			return c, nil
+		}
+	}
+	return id.connect(req.Context())
+}
+
+func (id *identity) sendHTTP2(o *outcome, req *http.Request, body *replay, how plan) {
+	conn, reused, err := id.http2.acquire(req.Context(), how.fresh)
+	if err != nil {
+		o.err = err
+		return
+	}
+	o.conn, o.reused = conn.upstreamConn, reused
+	o.asked = conn.asked.Load() && id.pair != nil
+	reader := body.reader(how.keep)
+	o.resp, o.err = id.http2.roundTrip(conn, req, reader, how.patience)
+	if reader != nil {
+		o.delivered, o.complete = reader.progress()
+	}
+	if o.err != nil {
+		if broken := body.brokenOff(); broken != nil {
+			o.err = &clientBodyError{broken}
+		}
+	}
+}
+
+// expectsContinue reports whether the client wants to be asked for the body.
+func expectsContinue(req *http.Request) bool {
+	return strings.EqualFold(req.Header.Get("Expect"), "100-continue")
+}
+
+// withExpect returns the request with another Expect; "" is none.
+func withExpect(req *http.Request, value string) *http.Request {
+	out := *req
+	out.Header = req.Header.Clone()
+	out.Header.Del("Expect")
+	if value != "" {
+		out.Header.Set("Expect", value)
+	}
+	return &out
+}
+
+// isClientGone reports whether an attempt ended because of the client.
+func isClientGone(err error) bool {
+	var broken *clientBodyError
+	return errors.Is(err, context.Canceled) || errors.As(err, &broken)
+}
+
+// pageWithin is how long the page of a 400 may take, which must be looked at.
+const pageWithin = 2 * time.Second
+
+func (o *outcome) isNginx400(method string) bool {
+	if o.status != http.StatusBadRequest {
+		return false
+	}
+	if !o.conn.shared {
+		_ = o.conn.raw.SetReadDeadline(time.Now().Add(pageWithin))
+		defer func() { _ = o.conn.raw.SetReadDeadline(time.Time{}) }()
+	}
+	return isNginxCertificateError(o.resp, method)
+}

@@ -1,0 +1,224 @@
+package proxy
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+// needsHTTP2 reports whether a request makes sense over HTTP/2 only: gRPC, which
+// answers while it is asked and tells its outcome in trailers.
+func needsHTTP2(req *http.Request) bool {
+	rest, ok := strings.CutPrefix(req.Header.Get("Content-Type"), "application/grpc")
+	return ok && (rest == "" || rest[0] == '+' || rest[0] == ';')
+}
+
+// errNoHTTP2 means that gRPC was asked of a host that does not speak HTTP/2.
+var errNoHTTP2 = errors.New("it does not speak HTTP/2, which gRPC needs")
+
+// http2Conns are an identity's HTTP/2 connections: one at a time takes new requests.
+type http2Conns struct {
+	id        *identity
+	transport *http2.Transport // makes connections of what is dialed here; pools nothing
+
+	dialing chan struct{} // held while a connection is made, so that one serves all who wait
+
+	mu      sync.Mutex
+	current *http2Conn
+	retired bool
+}
+
+// An http2Conn is one connection and how many requests are on it.
+type http2Conn struct {
+	*upstreamConn
+	client *http2.ClientConn
+	// Guarded by http2Conns.mu.
+	users int
+	last  bool // ends with its last user
+}
+
+func (h *http2Conns) setUp(id *identity, idle time.Duration) {
+	h.id = id
+	h.transport = &http2.Transport{
+		DisableCompression: true, // bodies and their codings are the client's business
+		IdleConnTimeout:    idle,
+		ReadIdleTimeout:    30 * time.Second, // a ping then finds a dead peer
+		MaxHeaderListSize:  maxAnswerHeader,
+	}
+	h.dialing = make(chan struct{}, 1)
+}
+
+// acquire returns a connection for one request, and whether it carried others
+// before. fresh wants a new one.
+func (h *http2Conns) acquire(ctx context.Context, fresh bool) (c *http2Conn, reused bool, err error) {
+	if c := h.take(fresh); c != nil {
+		return c, true, nil
+	}
+	select {
+	case h.dialing <- struct{}{}:
+		defer func() { <-h.dialing }()
+	case <-ctx.Done():
+		return nil, false, context.Cause(ctx)
+	}
+	if c := h.take(fresh); c != nil { // made while we waited
+		return c, true, nil
+	}
+	conn, err := h.id.connect(ctx, "h2")
+	if err != nil {
+		return nil, false, err
+	}
+	c = &http2Conn{upstreamConn: conn, users: 1}
+	if err := c.start(h); err != nil {
+		conn.kill()
+		return nil, false, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if old := h.current; old != nil {
+		h.retireConn(old)
+	}
+	h.current, c.last = c, h.retired
+	return c, false, nil
+}
+
+// start begins HTTP/2. The server speaks first (RFC 9113 section 3.4), and only when
+// it is content with the certificate: waiting for that tells a rejection before any
+// of the request is sent.
+func (c *http2Conn) start(h *http2Conns) error {
+	if c.tls.ConnectionState().NegotiatedProtocol != "h2" {
+		return errNoHTTP2
+	}
+	_ = c.raw.SetReadDeadline(time.Now().Add(continueTimeout))
+	_, err := c.in.Peek(1)
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		return &handshakeError{err: err, presented: c.asked.Load() && h.id.pair != nil}
+	}
+	c.shared = true
+	c.proven.Store(err == nil)
+	_ = c.raw.SetReadDeadline(time.Time{})
+	c.client, err = h.transport.NewClientConn(http2Wire{c.tls, c.in})
+	return err
+}
+
+func (h *http2Conns) take(fresh bool) *http2Conn {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c := h.current
+	if c == nil || fresh || !c.client.CanTakeNewRequest() {
+		return nil
+	}
+	c.users++
+	return c
+}
+
+// release is for when a request is over.
+func (h *http2Conns) release(c *http2Conn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c.users--
+	if c.last && c.users == 0 {
+		_ = c.client.Close()
+	}
+}
+
+// retireConn lets a connection's requests finish and no other begin. The caller
+// holds mu.
+func (h *http2Conns) retireConn(c *http2Conn) {
+	c.last = true
+	c.client.SetDoNotReuse()
+	if c.users == 0 {
+		_ = c.client.Close()
+	}
+}
+
+func (h *http2Conns) retire() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.retired = true
+	if h.current != nil {
+		h.retireConn(h.current)
+		h.current = nil
+	}
+}
+
+// roundTrip sends a request and returns the answer, whose body holds the connection.
+// The wait for the answer begins when the request's body has ended.
+func (h *http2Conns) roundTrip(c *http2Conn, req *http.Request, body *replayReader, patience time.Duration) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(req.Context())
+	out := req.WithContext(ctx)
+	out.Body = nil
+	wait := func() {}
+	if patience > 0 {
+		timer := time.AfterFunc(patience, func() { cancel(errAttemptTimeout) })
+		defer timer.Stop()
+		if body != nil {
+			timer.Stop()
+			wait = func() { timer.Reset(patience) }
+		}
+	}
+	if body != nil {
+		out.Trailer = maps.Clone(req.Trailer)
+		out.Body = &endingBody{replayReader: body, ended: func() {
+			if out.Trailer != nil {
+				body.copyTrailers(out.Trailer)
+			}
+			wait()
+		}}
+	}
+	resp, err := c.client.RoundTrip(out)
+	if err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		cancel(nil)
+		h.release(c)
+		return nil, err
+	}
+	resp.Body = &http2Answer{ReadCloser: resp.Body, end: func() { cancel(nil); h.release(c) }}
+	return resp, nil
+}
+
+// An endingBody tells when a body has been read to its end.
+type endingBody struct {
+	*replayReader
+	ended func()
+}
+
+func (b *endingBody) Read(p []byte) (int, error) {
+	n, err := b.replayReader.Read(p)
+	if err == io.EOF {
+		b.ended()
+	}
+	return n, err
+}
+
+// An http2Answer is the body of an answer, which gives its connection back.
+type http2Answer struct {
+	io.ReadCloser
+	once sync.Once
+	end  func()
+}
+
+func (a *http2Answer) Close() error {
+	err := a.ReadCloser.Close()
+	a.once.Do(a.end)
+	return err
+}
+
+// An http2Wire reads through the buffer that was peeked into.
+type http2Wire struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+func (w http2Wire) Read(b []byte) (int, error) { return w.in.Read(b) }

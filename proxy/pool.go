@@ -1,0 +1,105 @@
+package proxy
+
+import (
+	"sync"
+	"time"
+)
+
+const (
+	// maxIdle is how many unused connections of one identity are kept.
+	maxIdle = 64
+	// surelyOpen is how long after its last use a kept connection is taken to be
+	// open still. Servers end idle connections after seconds; one that was used just
+	// now dies under a request only when its server dies too.
+	surelyOpen = time.Second
+	// sweepEvery is how often the unused connections are looked at.
+	sweepEvery = 10 * time.Second
+)
+
+// A pool keeps the unused connections of one identity.
+type pool struct {
+	timeout time.Duration // how long a connection may stay unused
+
+	mu     sync.Mutex
+	idle   []*upstreamConn // the one used last comes last
+	closed bool
+	timer  *time.Timer // runs sweep while there are idle connections
+}
+
+// take returns a connection whose other side has not closed it, or nil. It was used
+// within the given time.
+func (p *pool) take(within time.Duration) *upstreamConn {
+	for {
+		c := p.pop(within)
+		if c == nil || c.open() {
+			return c
+		}
+		c.close()
+	}
+}
+
+func (p *pool) pop(within time.Duration) *upstreamConn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last := len(p.idle) - 1
+	if last < 0 || time.Since(p.idle[last].idleSince) > within {
+		return nil
+	}
+	c := p.idle[last]
+	p.idle[last] = nil
+	p.idle = p.idle[:last]
+	return c
+}
+
+// put keeps a connection, or closes it when there are enough or the pool is closed.
+func (p *pool) put(c *upstreamConn) {
+	c.idleSince = time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || len(p.idle) >= maxIdle {
+		c.close()
+		return
+	}
+	p.idle = append(p.idle, c)
+	if p.timer == nil {
+		p.timer = time.AfterFunc(p.interval(), p.sweep)
+	}
+}
+
+func (p *pool) interval() time.Duration { return min(sweepEvery, p.timeout) }
+
+// sweep closes the connections that were unused for too long, and those that the
+// other side has closed: they would hold a descriptor for nothing.
+func (p *pool) sweep() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	kept := p.idle[:0]
+	for _, c := range p.idle {
+		if time.Since(c.idleSince) < p.timeout && c.open() {
+			kept = append(kept, c)
+		} else {
+			c.close()
+		}
+	}
+	clear(p.idle[len(kept):])
+	p.idle = kept
+	if len(kept) == 0 || p.closed {
+		p.timer = nil
+		return
+	}
+	p.timer.Reset(p.interval())
+}
+
+// close closes the unused connections, and those in use when they are put back.
+func (p *pool) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	for _, c := range p.idle {
+		c.close()
+	}
+	p.idle = nil
+}

@@ -1,0 +1,299 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// continueTimeout is how long a server may take to ask for a body before it is
+	// sent unasked: it may not know Expect (RFC 9110 section 10.1.1).
+	continueTimeout = time.Second
+	// lateAlert is how long an alert may take after a write has failed.
+	lateAlert = 2 * time.Second
+	// maxInformational bounds the interim answers to one request.
+	maxInformational = 64
+)
+
+var (
+	errInformational = fmt.Errorf("it sent more than %d interim answers", maxInformational)
+	errUnasked101    = errors.New("it switched protocols without being asked to")
+	errNotWanted     = errors.New("the server answered before the body")
+)
+
+// A sending is one request on its way over one connection.
+type sending struct {
+	conn *upstreamConn
+	req  *http.Request
+	body *replayReader // nil for none
+
+	// expect asks the server whether it wants the body before any of it is read of
+	// the client: the decision comes through wanted.
+	expect bool
+	wanted chan bool
+
+	// patience is how long the server may keep the request waiting; zero for ever.
+	patience time.Duration
+	moved    atomic.Int64 // when the body last moved, as nanoseconds after began
+	began    time.Time
+
+	mu       sync.Mutex
+	answered bool          // the header is here: no deadline applies any more
+	written  chan struct{} // closed when the request is written, or cannot be
+	writeErr error         // valid after that
+	declined bool          // the server did not want the body; the writer's
+
+	sent      int64       // bytes of the body read so far; the writer's
+	delivered atomic.Bool // some of the body has gone out
+	ending    atomic.Bool // all of it was read: what is left to write is at hand
+	complete  atomic.Bool // all of it has gone out
+}
+
+// newSending prepares a request; begin must follow.
+func newSending(conn *upstreamConn, req *http.Request, body *replayReader, patience time.Duration) *sending {
+	return &sending{
+		conn: conn, req: req, body: body, patience: patience, began: time.Now(),
+		wanted: make(chan bool, 1), written: make(chan struct{}),
+	}
+}
+
+// roundTrip sends the request and returns the final answer's header. The body of the
+// answer owns the connection. After an error the connection is closed.
+//
+// writers is told of the goroutine that writes a body: it may have to wait for the
+// client when the answer is complete already.
+func (s *sending) roundTrip(writers *sync.WaitGroup) (*http.Response, error) {
+	ctx, c := s.req.Context(), s.conn
+	stop := context.AfterFunc(ctx, c.kill)
+	c.received = false
+	if s.body == nil {
+		s.write()
+	} else {
+		writers.Go(s.write)
+	}
+	resp, err := s.readAnswer()
+	if err != nil {
+		stop()
+		c.kill()
+		s.giveUpBody()
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return nil, err
+	}
+	answer := &answerBody{s: s, resp: resp, src: resp.Body, stop: stop}
+	resp.Body = answer
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		resp.Body = &upgradedConn{answer}
+	}
+	return resp, nil
+}
+
+// write writes the request, with its body if there is one.
+func (s *sending) write() {
+	defer close(s.written)
+	out := *s.req
+	out.Body = nil
+	if s.body != nil {
+		// Each sending has trailers of its own: an attempt that was given up may still
+		// be told of them when the next one reads its own.
+		out.Trailer = maps.Clone(s.req.Trailer)
+		if out.Trailer == nil {
+			out.Trailer = http.Header{}
+		}
+		out.Body = outgoing{s, out.Trailer}
+		if out.ContentLength < 0 {
+			// Said here, net/http does not read ahead to see whether there is one.
+			out.TransferEncoding = []string{"chunked"}
+		}
+	} else if s.patience > 0 {
+		_ = s.conn.raw.SetDeadline(time.Now().Add(s.patience))
+	}
+	err := out.Write(s.conn.out)
+	if err == nil {
+		err = s.conn.out.buf.Flush()
+	}
+	s.writeErr = err
+	if err == nil && s.body != nil {
+		s.complete.Store(true)
+	}
+	switch {
+	case err == nil && s.body != nil && s.patience > 0:
+		s.readWithin(s.patience)
+	case err != nil && !s.declined:
+		// The reason may still come in, as an alert or an answer.
+		s.readWithin(lateAlert)
+	}
+}
+
+// readWithin bounds the wait for the answer's header.
+func (s *sending) readWithin(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.answered {
+		_ = s.conn.raw.SetReadDeadline(time.Now().Add(d))
+	}
+}
+
+// waited is how long the server has kept the request waiting: since the request was
+// begun, or since its body last moved.
+func (s *sending) waited() time.Duration {
+	return time.Since(s.began) - time.Duration(s.moved.Load())
+}
+
+// readAnswer reads until the final answer's header, deciding on the way whether the
+// body is wanted.
+func (s *sending) readAnswer() (*http.Response, error) {
+	c := s.conn
+	undecided := s.body != nil
+	decide := func(wanted bool) {
+		if undecided {
+			undecided = false
+			_ = c.raw.SetReadDeadline(time.Time{}) // before the writer sets one
+			s.wanted <- wanted
+		}
+	}
+	defer decide(false)
+	if !s.expect {
+		decide(true)
+	}
+	for informational := 0; ; informational++ {
+		if undecided {
+			_ = c.raw.SetReadDeadline(time.Now().Add(continueTimeout))
+			if _, err := c.in.Peek(1); errors.Is(err, os.ErrDeadlineExceeded) {
+				decide(true)
+			}
+		}
+		c.headerLeft = maxAnswerHeader
+		resp, err := http.ReadResponse(c.in, s.req)
+		c.headerLeft = math.MaxInt64
+		switch {
+		case err != nil:
+			return nil, s.readError(err)
+		case resp.StatusCode == http.StatusContinue:
+			decide(true)
+		case resp.StatusCode == http.StatusSwitchingProtocols && s.req.Header.Get("Upgrade") == "":
+			return nil, errUnasked101
+		case resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols:
+			s.mu.Lock()
+			s.answered = true
+			_ = c.raw.SetDeadline(time.Time{})
+			s.mu.Unlock()
+			return resp, nil
+		default:
+			if err := s.passOn(resp); err != nil {
+				return nil, err
+			}
+		}
+		if informational >= maxInformational {
+			return nil, errInformational
+		}
+	}
+}
+
+// passOn gives an interim answer to whoever asked for them.
+func (s *sending) passOn(resp *http.Response) error {
+	trace := httptrace.ContextClientTrace(s.req.Context())
+	if trace == nil || trace.Got1xxResponse == nil {
+		return nil
+	}
+	return trace.Got1xxResponse(resp.StatusCode, textproto.MIMEHeader(resp.Header))
+}
+
+// readError says why no answer came. When the client broke its body off, that is the
+// reason for all that followed; and a wait that ended by its own deadline says so.
+func (s *sending) readError(err error) error {
+	if s.body != nil {
+		if broken := s.body.r.brokenOff(); broken != nil {
+			return &clientBodyError{broken}
+		}
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		select {
+		case <-s.written:
+			if s.writeErr != nil && !errors.Is(s.writeErr, os.ErrDeadlineExceeded) {
+				return s.writeErr // the wait was for its reason, and none came
+			}
+		default:
+		}
+		return errAttemptTimeout
+	}
+	return err
+}
+
+// giveUpBody ends the writing of a body that is not wanted any more.
+func (s *sending) giveUpBody() {
+	if s.body == nil {
+		return
+	}
+	_ = s.body.Close()
+	_ = s.conn.raw.SetWriteDeadline(time.Unix(1, 0))
+}
+
+// finished reports whether the request was written to its end. An answer can be
+// here while its last bytes are still being written.
+func (s *sending) finished() bool {
+	if s.ending.Load() {
+		<-s.written
+	}
+	select {
+	case <-s.written:
+		return s.writeErr == nil
+	default:
+		return false
+	}
+}
+
+// outgoing is the body as Request.Write reads it. What was written so far goes out
+// before it waits for more: the client may wait for an answer to it.
+type outgoing struct {
+	s        *sending
+	trailers http.Header // filled at the body's end
+}
+
+func (o outgoing) Read(p []byte) (int, error) {
+	s := o.s
+	if s.patience > 0 {
+		_ = s.conn.raw.SetWriteDeadline(time.Now().Add(s.patience))
+	}
+	if err := s.conn.out.buf.Flush(); err != nil {
+		return 0, err
+	}
+	if s.expect && s.sent == 0 {
+		wanted := <-s.wanted
+		s.wanted <- wanted // for the next Read, should this one bring nothing
+		if !wanted {
+			s.declined = true
+			return 0, errNotWanted
+		}
+	}
+	if s.sent == s.req.ContentLength {
+		return 0, io.EOF // the client may end its stream later
+	}
+	n, err := s.body.Read(p)
+	s.sent += int64(n)
+	if n > 0 {
+		s.delivered.Store(true)
+	}
+	if err == io.EOF {
+		s.body.copyTrailers(o.trailers)
+	}
+	if err == io.EOF || s.sent == s.req.ContentLength {
+		s.ending.Store(true)
+	}
+	s.moved.Store(int64(time.Since(s.began)))
+	return n, err
+}
+
+func (o outgoing) Close() error { return nil }

@@ -1,0 +1,66 @@
+package proxy
+
+import "os"
+
+// spoolMemory is how much of a body is kept in memory before a file takes the rest.
+const spoolMemory = 1 << 20
+
+// A spool keeps bytes so that they can be read again: the first in memory, the rest
+// in a file that has no name, so that nobody else can open it and nothing is left
+// behind however the process ends.
+type spool struct {
+	dir  string // of the file; "" is the system's for temporary files
+	mem  []byte
+	file *os.File
+	size int64
+}
+
+// append keeps b. After an error the spool holds what it held before.
+func (s *spool) append(b []byte) error {
+	rest := b
+	if s.file == nil {
+		n := min(len(b), spoolMemory-len(s.mem))
+		s.mem, rest = append(s.mem, b[:n]...), b[n:]
+	}
+	if len(rest) > 0 {
+		if err := s.write(rest); err != nil {
+			s.mem = s.mem[:min(int64(len(s.mem)), s.size)]
+			return err
+		}
+	}
+	s.size += int64(len(b))
+	return nil
+}
+
+func (s *spool) write(b []byte) error {
+	if s.file == nil {
+		file, err := os.CreateTemp(s.dir, "certproxy-replay-*") // made with mode 0600
+		if err != nil {
+			return err
+		}
+		if err := os.Remove(file.Name()); err != nil {
+			_ = file.Close()
+			return err
+		}
+		s.file = file
+	}
+	_, err := s.file.WriteAt(b, max(s.size-int64(len(s.mem)), 0))
+	return err
+}
+
+// readAt reads what is kept from off on, which must be below size.
+func (s *spool) readAt(p []byte, off int64) (int, error) {
+	if off < int64(len(s.mem)) {
+		return copy(p, s.mem[off:]), nil
+	}
+	n := min(int64(len(p)), s.size-off)
+	return s.file.ReadAt(p[:n], off-int64(len(s.mem)))
+}
+
+// close forgets all that is kept.
+func (s *spool) close() {
+	if s.file != nil {
+		_ = s.file.Close()
+	}
+	s.mem, s.file, s.size = nil, nil, 0
+}
