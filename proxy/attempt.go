@@ -37,7 +37,7 @@ func (id *identity) send(req *http.Request, body *replay, how plan, writers *syn
 	}
 	o.status = o.resp.StatusCode
 	o.nginx400 = o.isNginx400(req.Method)
-	o.verdict = judgeAnswer(&o, id.settings.Fallback)
+	o.verdict = judgeAnswer(&o, id.key.settings.Fallback)
 	if o.verdict == accepted {
 		o.conn.proven.Store(true)
 	}

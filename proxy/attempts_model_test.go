@@ -176,7 +176,7 @@ func (s script) run(t *testing.T) (asked []int, answer string) {
 	fallback.ReplayLimit = int64(s.limit)
 	up := &upstream{host: &certs.Host{Name: "h:443", Dir: "certs.d/h"}, settings: fallback, memory: newMemory(time.Minute)}
 	for i := range s.steps {
-		id := &identity{key: identityKey{name: fmt.Sprint(i)}, pair: &certs.Pair{}, settings: fallback}
+		id := &identity{key: identityKey{name: fmt.Sprint(i), settings: fallback}, pair: &certs.Pair{}}
 		up.identities = append(up.identities, id)
 		if s.skipped[i] {
 			up.memory.rejected[id] = time.Now()

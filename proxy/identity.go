@@ -19,7 +19,6 @@ type identity struct {
 	key       identityKey
 	pair      *certs.Pair // nil presents no certificate
 	authority string
-	settings  HostSettings
 	dialer    *dialer
 	handshake time.Duration // bound of a TLS handshake
 	tls       *tls.Config
@@ -30,8 +29,7 @@ type identity struct {
 }
 
 func newIdentity(config Config, d *dialer, authority string, key identityKey, pair *certs.Pair, roots *x509.CertPool) *identity {
-	id := &identity{key: key, pair: pair, dialer: d, authority: authority,
-		settings: config.Host(authority), handshake: config.HandshakeTimeout}
+	id := &identity{key: key, pair: pair, dialer: d, authority: authority, handshake: config.HandshakeTimeout}
 	id.tls = &tls.Config{
 		ServerName:         hostName(authority),
 		RootCAs:            roots,
@@ -40,7 +38,7 @@ func newIdentity(config Config, d *dialer, authority string, key identityKey, pa
 		ClientSessionCache: tls.NewLRUClientSessionCache(16),
 		VerifyConnection:   refuseOwnCA(config.Leaves),
 	}
-	if id.settings.Renegotiation {
+	if id.key.settings.Renegotiation {
 		// TLS 1.3 has none, and crypto/tls does not know what took its place. A
 		// resumed session would not show whether the server asked.
 		id.tls.MaxVersion, id.tls.Renegotiation, id.tls.ClientSessionCache = tls.VersionTLS12, tls.RenegotiateOnceAsClient, nil
@@ -101,7 +99,7 @@ func (e *handshakeError) Unwrap() error { return e.err }
 // connect makes a connection and its TLS handshake, for HTTP/1.1 or what protocol
 // names instead.
 func (id *identity) connect(ctx context.Context, protocol ...string) (*upstreamConn, error) {
-	raw, err := id.dialer.connect(ctx, id.authority, id.settings.ConnectTimeout)
+	raw, err := id.dialer.connect(ctx, id.authority, id.key.settings.ConnectTimeout)
 	if err != nil {
 		return nil, &dialError{err: err}
 	}

@@ -66,14 +66,14 @@ func (o *outcome) String() string {
 
 // judgeAnswer decides about an answer. Only a server that asked for a certificate
 // can mean it: that is the gate.
-func judgeAnswer(o *outcome, fallback func(int) bool) verdict {
+func judgeAnswer(o *outcome, fallback Statuses) verdict {
 	code := o.status
 	switch {
 	case code == http.StatusExpectationFailed && o.expectation && !o.delivered:
 		return unexpected
 	case !o.asked:
 		return notAsked
-	case fallback(code) || o.nginx400:
+	case fallback.Has(code) || o.nginx400:
 		return refused
 	case code == http.StatusUnauthorized && len(o.resp.Header.Values("WWW-Authenticate")) == 0:
 		return refused // with a challenge it is about a token or a password

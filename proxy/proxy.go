@@ -150,6 +150,7 @@ func (p *Proxy) drain(outer *http.Server) {
 	_ = p.server.Close()
 }
 
-// Reloaded tells the proxy that the index was swapped: idle connections of changed
-// and removed pairs are closed now, and what was learnt about pairs is forgotten.
+// Reloaded tells the proxy that the index was swapped, or that settings changed:
+// idle connections of what changed or was removed are closed now, and what was learnt
+// about pairs is forgotten.
 func (p *Proxy) Reloaded() { p.upstreams.refresh(p.config.Index) }

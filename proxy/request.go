@@ -59,6 +59,9 @@ func (p *Proxy) serveInner(w http.ResponseWriter, r *http.Request) {
 		x.refused.serve(rec, r)
 		return
 	}
+	// Without it, net/http reads on in a body that the host does not want before it
+	// lets the host's answer through. HTTP/2 needs it not, and says so.
+	_ = http.NewResponseController(w).EnableFullDuplex()
 	p.reverse(x).ServeHTTP(rec, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
 }
 

@@ -52,7 +52,7 @@ type sending struct {
 	answered bool          // the header is here: no deadline applies any more
 	written  chan struct{} // closed when the request is written, or cannot be
 	writeErr error         // valid after that
-	declined bool          // the server did not want the body; the writer's
+	stopped  error         // why the body ended early; the writer's, for net/http wraps it beyond recognition
 
 	sent      int64       // bytes of the body read so far; the writer's
 	delivered atomic.Bool // some of the body has gone out
@@ -121,8 +121,10 @@ func (s *sending) write() {
 		_ = s.conn.raw.SetDeadline(time.Now().Add(s.patience))
 	}
 	err := out.Write(s.conn.out)
-	if err == nil {
-		err = s.conn.out.buf.Flush()
+	if s.stopped != nil {
+		err = s.stopped
+	} else if flushed := s.conn.out.buf.Flush(); flushed != nil {
+		err = flushed // the first error of any write, which net/http wraps too
 	}
 	s.writeErr = err
 	if err == nil && s.body != nil {
@@ -131,7 +133,7 @@ func (s *sending) write() {
 	switch {
 	case err == nil && s.body != nil && s.patience > 0:
 		s.readWithin(s.patience)
-	case err != nil && !s.declined:
+	case err != nil && !errors.Is(err, errNotWanted):
 		// The reason may still come in, as an alert or an answer.
 		s.readWithin(lateAlert)
 	}
@@ -263,6 +265,17 @@ type outgoing struct {
 }
 
 func (o outgoing) Read(p []byte) (int, error) {
+	n, err := o.read(p)
+	switch {
+	case err == io.EOF:
+		o.s.body.copyTrailers(o.trailers)
+	case err != nil:
+		o.s.stopped = err
+	}
+	return n, err
+}
+
+func (o outgoing) read(p []byte) (int, error) {
 	s := o.s
 	if s.patience > 0 {
 		_ = s.conn.raw.SetWriteDeadline(time.Now().Add(s.patience))
@@ -274,7 +287,6 @@ func (o outgoing) Read(p []byte) (int, error) {
 		wanted := <-s.wanted
 		s.wanted <- wanted // for the next Read, should this one bring nothing
 		if !wanted {
-			s.declined = true
 			return 0, errNotWanted
 		}
 	}
@@ -285,9 +297,6 @@ func (o outgoing) Read(p []byte) (int, error) {
 	s.sent += int64(n)
 	if n > 0 {
 		s.delivered.Store(true)
-	}
-	if err == io.EOF {
-		s.body.copyTrailers(o.trailers)
 	}
 	if err == io.EOF || s.sent == s.req.ContentLength {
 		s.ending.Store(true)

@@ -16,8 +16,8 @@ type HostSettings struct {
 	ReplayLimit int64
 	// PairMemory is how long an outcome decides about the order of pairs.
 	PairMemory time.Duration
-	// Fallback reports whether a status moves on to the next pair.
-	Fallback func(status int) bool
+	// Fallback are the statuses that move on to the next pair.
+	Fallback Statuses
 	// Renegotiation speaks TLS 1.2 and answers one renegotiation per connection, in
 	// which the server asks for the certificate after it has seen the request
 	// (Apache's SSLVerifyClient inside <Location>).
@@ -31,12 +31,17 @@ func DefaultHostSettings() HostSettings {
 		AttemptTimeout: 5 * time.Minute,
 		ReplayLimit:    1 << 30,
 		PairMemory:     time.Minute,
-		Fallback:       defaultFallback,
+		Fallback:       documented{},
 	}
 }
 
-// defaultFallback holds the statuses of Docker's documentation, and 495 and 496, by
-// which nginx and those who copied it name certificates.
-func defaultFallback(status int) bool {
+// Statuses are a set of HTTP statuses, as a value that can be compared.
+type Statuses interface{ Has(status int) bool }
+
+// documented are the statuses of Docker's documentation, and 495 and 496, by which
+// nginx and those who copied it name certificates.
+type documented struct{}
+
+func (documented) Has(status int) bool {
 	return status == 403 || status == 404 || status == 495 || status == 496 || status >= 500 && status <= 599
 }

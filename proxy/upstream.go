@@ -61,7 +61,7 @@ func (u *upstreams) get(index Index, h *certs.Host) *upstream {
 // replace makes h the value in use. The caller holds mu.
 func (u *upstreams) replace(h *certs.Host) *upstream {
 	cur := u.open[h.Name]
-	if cur != nil && cur.host.Generation >= h.Generation {
+	if cur != nil && cur.host.Generation >= h.Generation && cur.settings == u.config.Host(h.Name) {
 		return cur
 	}
 	var old []*identity
@@ -78,13 +78,13 @@ func (u *upstreams) replace(h *certs.Host) *upstream {
 // are still the same.
 func (u *upstreams) newUpstream(h *certs.Host, old []*identity) *upstream {
 	settings := u.config.Host(h.Name)
-	return &upstream{host: h, settings: settings, memory: newMemory(settings.PairMemory), identities: u.identities(h, old)}
+	return &upstream{host: h, settings: settings, memory: newMemory(settings.PairMemory), identities: u.identities(h, settings, old)}
 }
 
 // identities returns one identity for each pair, or a single one without a
 // certificate, and takes those of old that present the same chain under the same
-// trust.
-func (u *upstreams) identities(h *certs.Host, old []*identity) []*identity {
+// trust and settings.
+func (u *upstreams) identities(h *certs.Host, settings HostSettings, old []*identity) []*identity {
 	pairs := h.Pairs
 	if len(pairs) == 0 {
 		pairs = []*certs.Pair{nil}
@@ -94,7 +94,7 @@ func (u *upstreams) identities(h *certs.Host, old []*identity) []*identity {
 	out := make([]*identity, 0, len(pairs))
 next:
 	for _, pair := range pairs {
-		key := identityKey{trust: trust}
+		key := identityKey{trust: trust, settings: settings}
 		if pair != nil {
 			key.name, key.chain = pair.Name, pair.ID()
 		}
@@ -159,6 +159,8 @@ type identityKey struct {
 	name  string            // of the pair
 	chain [sha256.Size]byte // the certificates presented; zero for none
 	trust [sha256.Size]byte // the CA roots the server is verified with
+
+	settings HostSettings
 }
 
 // A bufferPool lends the buffers that bodies are copied through.
