@@ -1,0 +1,68 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// Whatever bytes the file holds, reading it does not panic, and what it means can
+// be written down and read again.
+func FuzzParse(f *testing.F) {
+	for _, text := range []string{
+		"",
+		"# nothing\n",
+		"connect_timeout: 3s\nattempt_timeout: 1h30m\nreplay_limit: 512MiB\npair_memory: 0\nfallback_statuses: [403, 5xx]\n",
+		"hosts:\n  registry.example: {renegotiation: true}\n  '[::1]:5000': {fallback_statuses: []}\n",
+		"hosts:\n  a.example: &a\n    replay_limit: 1\n  b.example: *a\n  <<: *a\n",
+		"hosts: &h {r.example: *h}\n",
+		"\ufeff---\r\npair_memory: 1µs\r\n...\r\n",
+		"replay_limits: !!str 5\n? [a]\n: *b\n--- |\n\tx\n",
+		"fallback_statuses:\n  - '404' # comment\n  - &x 0x193\n  - *x\n",
+		"%YAML 1.1\n---\n\"pair_memory\": >-\n  5m\n\n# foot\n",
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := Parse("config.yaml", data)
+		if err != nil {
+			if c != nil || !strings.HasPrefix(err.Error(), "config.yaml:") {
+				t.Errorf("Parse = %+v, %v", c, err)
+			}
+			return
+		}
+		again, err := Parse("config.yaml", render(c))
+		if err != nil {
+			t.Fatalf("what was read cannot be read again: %v\n%s", err, render(c))
+		}
+		if !equal(*c, *again) {
+			t.Errorf("first\n%s\nthen\n%s", render(c), render(again))
+		}
+	})
+}
+
+// render writes a configuration down so that Parse reads it back.
+func render(c *Config) []byte {
+	var b strings.Builder
+	settings := func(indent string, s HostSettings) {
+		var listed []string
+		for status := range 1000 {
+			if s.FallbackStatuses.Has(status) {
+				listed = append(listed, fmt.Sprint(status))
+			}
+		}
+		fmt.Fprintf(&b, "%sconnect_timeout: %v\n", indent, s.ConnectTimeout)
+		fmt.Fprintf(&b, "%sattempt_timeout: %v\n", indent, s.AttemptTimeout)
+		fmt.Fprintf(&b, "%sreplay_limit: %d\n", indent, s.ReplayLimit)
+		fmt.Fprintf(&b, "%spair_memory: %v\n", indent, s.PairMemory)
+		fmt.Fprintf(&b, "%sfallback_statuses: [%s]\n", indent, strings.Join(listed, ", "))
+	}
+	settings("", c.Host)
+	b.WriteString("hosts:\n")
+	for host, s := range c.Hosts {
+		fmt.Fprintf(&b, "  %q:\n", host)
+		settings("    ", s)
+		fmt.Fprintf(&b, "    renegotiation: %v\n", s.Renegotiation)
+	}
+	return []byte(b.String())
+}
