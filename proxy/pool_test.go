@@ -1,0 +1,161 @@
+package proxy
+
+import (
+	"bufio"
+	"crypto/tls"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// identities returns those of a host that was asked before.
+func (r *rig) identities(host string) []*identity {
+	r.proxy.upstreams.mu.Lock()
+	defer r.proxy.upstreams.mu.Unlock()
+	return r.proxy.upstreams.open[host].identities
+}
+
+// idle returns how many unused connections an identity has, after setting back the
+// time of their last use.
+func (p *pool) age(by time.Duration) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.idle {
+		c.idleSince = c.idleSince.Add(-by)
+	}
+	return len(p.idle)
+}
+
+// oneEach serves one request per connection, and closes it without saying so.
+func oneEach(served *atomic.Int32, closed chan<- struct{}) func(testing.TB, *tls.Conn, string) {
+	return func(_ testing.TB, c *tls.Conn, _ string) {
+		req := header(bufio.NewReader(c))
+		if req == nil {
+			return
+		}
+		_, _ = io.Copy(io.Discard, req.Body)
+		served.Add(1)
+		say(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		_ = c.Close()
+		closed <- struct{}{}
+	}
+}
+
+// A connection that the server has closed meanwhile is not used again, so that not
+// even what must not be sent twice meets a dead one.
+func TestAConnectionThatTheServerClosedIsNotUsedAgain(t *testing.T) {
+	r := newRig(t)
+	var served atomic.Int32
+	closed := make(chan struct{}, 10)
+	host := r.raw(oneEach(&served, closed))
+	r.list(host, "a")
+	for i := range 5 {
+		if got, body := r.do(r.client(1), "POST", host, "/", "x"); got != 200 {
+			t.Fatalf("request %d: %d %q", i, got, body)
+		}
+		<-closed
+	}
+	if got := r.took(); len(got) != 5 || served.Load() != 5 {
+		t.Errorf("%d attempts, %d served", len(got), served.Load())
+	}
+}
+
+// What must not be sent twice goes over a connection only if that was used just now:
+// one that dies under a POST may have carried it to the server.
+func TestWhatMustNotBeSentTwiceAvoidsOldConnections(t *testing.T) {
+	for _, test := range []struct {
+		method, body string
+		fresh        bool
+	}{
+		{"GET", "", false}, {"DELETE", "", false}, {"POST", "", true}, {"POST", "x", true}, {"PUT", "x", true}, // a single pair keeps no body
+	} {
+		r := newRig(t)
+		w, host := r.witness()
+		r.list(host, "a")
+		r.get(host, "/")
+		if n := r.identities(host)[0].idle.age(2 * surelyOpen); n != 1 {
+			t.Fatalf("%d idle connections", n)
+		}
+		r.do(r.client(1), test.method, host, "/", test.body)
+		want := 1
+		if test.fresh {
+			want = 2
+		}
+		if _, ever := w.connections(); ever != want {
+			t.Errorf("%s with body %q: %d connections, want %d", test.method, test.body, ever, want)
+		}
+	}
+}
+
+// A connection that dies under a request, although it looked open.
+func TestAKeptConnectionThatDiesIsReplacedOnce(t *testing.T) {
+	for _, test := range []struct {
+		method string
+		want   int
+	}{
+		{"GET", 200}, {"DELETE", 200}, {"POST", 502}, // the server may have acted on it
+	} {
+		r := newRig(t)
+		var conns atomic.Int32
+		host := r.raw(func(_ testing.TB, c *tls.Conn, _ string) {
+			first := conns.Add(1) == 1
+			br := bufio.NewReader(c)
+			for i := 0; ; i++ {
+				if req := header(br); req == nil || first && i == 1 {
+					return // dies with the second request
+				}
+				say(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+			}
+		})
+		r.list(host, "a", "b")
+		r.get(host, "/")
+		if got, _ := r.do(r.client(1), test.method, host, "/", ""); got != test.want {
+			t.Errorf("%s: %d, want %d", test.method, got, test.want)
+		}
+		r.logged("request served")
+	}
+}
+
+func TestUnusedConnectionsAreClosed(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.IdleTimeout = 50 * time.Millisecond })
+	w, host := r.witness()
+	r.list(host, "a")
+	r.get(host, "/")
+	eventually(t, "the idle connection is closed", func() bool {
+		now, ever := w.connections()
+		return now == 0 && ever == 1
+	})
+}
+
+// The number of unused connections is bounded.
+func TestTheUnusedConnectionsAreBounded(t *testing.T) {
+	r := newRig(t)
+	const n = maxIdle + 10
+	all := make(chan struct{})
+	var here atomic.Int32
+	host := r.server(func(http.ResponseWriter, *http.Request) {
+		if here.Add(1) == n {
+			close(all)
+		}
+		<-all
+	})
+	r.list(host, "a")
+	client, done := r.client(2), make(chan error, n)
+	for range n {
+		go func() {
+			resp, err := client.Get("https://" + host + "/")
+			if err == nil {
+				err = resp.Body.Close()
+			}
+			done <- err
+		}()
+	}
+	for range n {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	eventually(t, "all are put back", func() bool { return r.identities(host)[0].idle.age(0) == maxIdle })
+}
