@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"time"
 )
 
 // An answerBody is the body of an answer. It owns the connection until its end.
@@ -36,6 +37,30 @@ func (b *answerBody) Close() error {
 	return nil
 }
 
+// How much of an unwanted answer is read, and for how long, so that its connection
+// can be used again. Anything longer costs more than a new connection.
+const (
+	maxDrain    = 16 << 10
+	drainWithin = 100 * time.Millisecond
+)
+
+// drain reads the rest of a body if that is short and at hand.
+func (b *answerBody) drain() {
+	if b.done || b.resp.ContentLength < 0 || b.resp.ContentLength > maxDrain {
+		return
+	}
+	_ = b.s.conn.raw.SetReadDeadline(time.Now().Add(drainWithin))
+	_, _ = io.Copy(io.Discard, b)
+}
+
+// releaseEmpty gives the connection of an answer without a body back at once, so that
+// it is there for whoever has seen the answer.
+func (b *answerBody) releaseEmpty() {
+	if b.src == http.NoBody {
+		b.finish(true)
+	}
+}
+
 // finish gives the connection back, or up.
 func (b *answerBody) finish(whole bool) {
 	if b.done {
@@ -56,6 +81,12 @@ type upgradedConn struct{ *answerBody }
 
 func (u *upgradedConn) Read(p []byte) (int, error)  { return u.s.conn.in.Read(p) }
 func (u *upgradedConn) Write(p []byte) (int, error) { return u.s.conn.tls.Write(p) }
+
+// Close ends the connection, which never carries HTTP again.
+func (u *upgradedConn) Close() error {
+	u.finish(false)
+	return nil
+}
 
 // CloseWrite tells the server that the client has said all it had to say.
 func (u *upgradedConn) CloseWrite() error { return u.s.conn.tls.CloseWrite() }

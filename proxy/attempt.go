@@ -41,6 +41,9 @@ func (id *identity) send(req *http.Request, body *replay, how plan, writers *syn
 	if o.verdict == accepted {
 		o.conn.proven.Store(true)
 	}
+	if answer, ok := o.resp.Body.(*answerBody); ok {
+		answer.releaseEmpty()
+	}
 	return o
 }
 

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"errors"
-	"io"
 	"net/http"
 	"sync"
 	"time"
@@ -207,63 +206,3 @@ func cannotRepeat(o *outcome, req *http.Request, body *replay) error {
 }
 
 var errMayHaveActed = errors.New("the server may have acted on it already")
-
-// An Attempt is one request sent with one pair, for whoever watches.
-type Attempt struct {
-	Host, Pair string
-	Verdict    string // what it means: "accepted", "rejected", "refused", ...
-	Outcome    string // what happened: "200", "403", "alert 48 (unknown certificate authority)"
-	Then       string // what follows: "answer", "next", "again", ...
-}
-
-// tell reports an attempt and what follows it.
-func (a *attempts) tell(o *outcome, what transition, once error) {
-	if a.told != nil {
-		a.told(Attempt{Host: a.upstream.host.Name, Pair: o.identity.name(), Verdict: o.verdict.String(), Outcome: o.String(), Then: string(what)})
-	}
-	if what == answer {
-		return
-	}
-	fields := []zap.Field{
-		zap.String("host", a.upstream.host.Name), zap.String("pair", o.identity.name()), zap.String("outcome", o.String()),
-		zap.Stringer("verdict", o.verdict), zap.String("then", string(what)), zap.Duration("waited", o.waited),
-	}
-	if what == stop {
-		a.log.Info("no other pair is tried", append(fields, zap.String("reason", once.Error()))...)
-		return
-	}
-	a.log.Debug("attempt failed", fields...)
-}
-
-// hintAtRenegotiation says once per host what may be behind a 403 of a server that
-// asked for no certificate: with TLS 1.3, Apache cannot ask after it has seen the
-// path, and refuses every pair.
-func (a *attempts) hintAtRenegotiation(o *outcome) {
-	if o.verdict != notAsked || o.status != http.StatusForbidden || o.identity.pair == nil || a.upstream.settings.Renegotiation {
-		return
-	}
-	a.upstream.hinted.Do(func() {
-		a.log.Warn("the server refused without asking for a certificate", zap.String("host", a.upstream.host.Name), zap.Int("status", o.status),
-			zap.String("hint", "if it asks for some paths only (Apache's SSLVerifyClient inside <Location>), set renegotiation: true for "+a.upstream.host.Name))
-	})
-}
-
-// maxDrain is how much of an unwanted answer is read so that its connection can be
-// used again. Anything longer costs more than a new connection.
-const (
-	maxDrain    = 16 << 10
-	drainWithin = 100 * time.Millisecond
-)
-
-// giveUp closes an answer that will not be returned.
-func (o *outcome) giveUp() {
-	if o.resp == nil {
-		return
-	}
-	if o.conn != nil && !o.conn.shared && o.resp.ContentLength >= 0 && o.resp.ContentLength <= maxDrain {
-		_ = o.conn.raw.SetReadDeadline(time.Now().Add(drainWithin))
-		_, _ = io.Copy(io.Discard, o.resp.Body)
-	}
-	_ = o.resp.Body.Close()
-	o.resp = nil
-}

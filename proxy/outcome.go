@@ -153,3 +153,15 @@ func hasEffects(req *http.Request) bool {
 }
 
 func alertParam(code uint8) string { return fmt.Sprintf("; alert-id=%d", code) }
+
+// giveUp closes an answer that will not be returned.
+func (o *outcome) giveUp() {
+	if o.resp == nil {
+		return
+	}
+	if body, ok := o.resp.Body.(*answerBody); ok {
+		body.drain()
+	}
+	_ = o.resp.Body.Close()
+	o.resp = nil
+}

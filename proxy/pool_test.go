@@ -159,3 +159,31 @@ func TestTheUnusedConnectionsAreBounded(t *testing.T) {
 	}
 	eventually(t, "all are put back", func() bool { return r.identities(host)[0].idle.age(0) == maxIdle })
 }
+
+// After another protocol a connection is at its end, whatever the server thinks.
+func TestAnUpgradedConnectionIsNeverUsedAgain(t *testing.T) {
+	r := newRig(t)
+	ended := make(chan string, 1)
+	host := r.raw(func(_ testing.TB, c *tls.Conn, _ string) {
+		br := bufio.NewReader(c)
+		if header(br) == nil {
+			return
+		}
+		say(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+		rest, _ := io.ReadAll(br)
+		ended <- string(rest)
+	})
+	r.list(host, "a")
+	conn, br := r.secure(host, "localhost")
+	say(conn, "GET / HTTP/1.1\r\nHost: "+host+"\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+	if resp, err := http.ReadResponse(br, nil); err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("%v, %v", resp, err)
+	}
+	_ = conn.Close()
+	if rest := <-ended; rest != "" {
+		t.Errorf("the server read %q", rest)
+	}
+	if n := r.identities(host)[0].idle.age(0); n != 0 {
+		t.Errorf("%d connections are kept", n)
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"math"
 	"net/http"
@@ -256,53 +255,3 @@ func (s *sending) finished() bool {
 		return false
 	}
 }
-
-// outgoing is the body as Request.Write reads it. What was written so far goes out
-// before it waits for more: the client may wait for an answer to it.
-type outgoing struct {
-	s        *sending
-	trailers http.Header // filled at the body's end
-}
-
-func (o outgoing) Read(p []byte) (int, error) {
-	n, err := o.read(p)
-	switch {
-	case err == io.EOF:
-		o.s.body.copyTrailers(o.trailers)
-	case err != nil:
-		o.s.stopped = err
-	}
-	return n, err
-}
-
-func (o outgoing) read(p []byte) (int, error) {
-	s := o.s
-	if s.patience > 0 {
-		_ = s.conn.raw.SetWriteDeadline(time.Now().Add(s.patience))
-	}
-	if err := s.conn.out.buf.Flush(); err != nil {
-		return 0, err
-	}
-	if s.expect && s.sent == 0 {
-		wanted := <-s.wanted
-		s.wanted <- wanted // for the next Read, should this one bring nothing
-		if !wanted {
-			return 0, errNotWanted
-		}
-	}
-	if s.sent == s.req.ContentLength {
-		return 0, io.EOF // the client may end its stream later
-	}
-	n, err := s.body.Read(p)
-	s.sent += int64(n)
-	if n > 0 {
-		s.delivered.Store(true)
-	}
-	if err == io.EOF || s.sent == s.req.ContentLength {
-		s.ending.Store(true)
-	}
-	s.moved.Store(int64(time.Since(s.began)))
-	return n, err
-}
-
-func (o outgoing) Close() error { return nil }
