@@ -30,6 +30,9 @@ func (b *answerBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// atHand reports whether some of the body is here already, or all there is.
+func (b *answerBody) atHand() bool { return b.done || b.s.conn.in.Buffered() > 0 }
+
 // Close ends the connection if the body was not read to its end: reading the rest
 // could take for ever.
 func (b *answerBody) Close() error {

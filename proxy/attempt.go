@@ -3,8 +3,8 @@ package proxy
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 )
@@ -16,6 +16,9 @@ type plan struct {
 	follows  bool          // another attempt may follow if the pair is rejected
 	noExpect bool          // the server does not understand Expect
 	patience time.Duration // how long the server may keep it waiting; zero for ever
+
+	interim     func(status int, fields http.Header) // told of answers before the final one; may be nil
+	hidesExpect bool                                 // the client may have sent an Expect that cannot be seen
 }
 
 // send makes one attempt with this identity and judges it. writers is told of each
@@ -55,16 +58,11 @@ func (id *identity) sendHTTP1(o *outcome, req *http.Request, body *replay, how p
 	}
 	o.conn, o.reused = conn, conn.used
 	s := newSending(conn, req, body.reader(how.keep), how.patience)
-	clients := expectsContinue(req)
-	s.expect = body.exists() && !how.noExpect && (clients || how.follows && !conn.proven.Load())
-	o.expectation = s.expect && !clients
-	switch {
-	case s.expect && !clients:
-		s.req = withExpect(req, "100-continue")
-	case !s.expect && clients:
-		s.req = withExpect(req, "")
-	}
+	s.interim = how.interim
+	s.decideExpect(how)
+	o.expectation = s.ours
 	o.resp, o.err = s.roundTrip(writers)
+	o.unheard = s.unheard
 	o.asked = conn.asked.Load() && id.pair != nil
 	o.began = conn.received
 	o.delivered, o.complete = s.delivered.Load(), s.complete.Load()
@@ -96,7 +94,7 @@ func (id *identity) sendHTTP2(o *outcome, req *http.Request, body *replay, how p
 	o.conn, o.reused = conn.upstreamConn, reused
 	o.asked = conn.asked.Load() && id.pair != nil
 	reader := body.reader(how.keep)
-	o.resp, o.err = id.http2.roundTrip(conn, req, reader, how.patience)
+	o.resp, o.err = id.http2.roundTrip(conn, req, reader, how)
 	if reader != nil {
 		o.delivered, o.complete = reader.progress()
 	}
@@ -107,20 +105,24 @@ func (id *identity) sendHTTP2(o *outcome, req *http.Request, body *replay, how p
 	}
 }
 
-// expectsContinue reports whether the client wants to be asked for the body.
-func expectsContinue(req *http.Request) bool {
-	return strings.EqualFold(req.Header.Get("Expect"), "100-continue")
-}
-
-// withExpect returns the request with another Expect; "" is none.
-func withExpect(req *http.Request, value string) *http.Request {
-	out := *req
-	out.Header = req.Header.Clone()
-	out.Header.Del("Expect")
-	if value != "" {
-		out.Header.Set("Expect", value)
+// decideExpect decides whether the server is asked for the body first. The client's
+// own Expect always goes on. HTTP/2 hides it, and there every body is asked for.
+func (s *sending) decideExpect(how plan) {
+	if s.body == nil {
+		return
 	}
-	return &out
+	if s.req.Header.Get("Expect") != "" { // net/http refuses any other than 100-continue
+		s.expect, s.hesitation = true, clientsHesitation
+		return
+	}
+	if how.noExpect || !how.hidesExpect && (!how.follows || s.conn.proven.Load()) {
+		return
+	}
+	s.expect, s.ours, s.hesitation = true, true, ourHesitation
+	out := *s.req
+	out.Header = maps.Clone(s.req.Header)
+	out.Header["Expect"] = []string{"100-continue"}
+	s.req = &out
 }
 
 // isClientGone reports whether an attempt ended because of the client.

@@ -9,8 +9,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// attempts sends a request with one pair after the other until one is accepted. It
-// is the http.RoundTripper of one request.
+// attempts sends one request with one pair after the other until one is accepted.
 //
 //	           ┌───────────────────────── next ◀───────────────────────────┐
 //	           ▼                                                           │
@@ -29,6 +28,11 @@ type attempts struct {
 	told     func(Attempt)
 	log      *zap.Logger
 	spoolDir string // where bodies are kept that do not fit into memory
+
+	// interim is told of answers before the final one; it may be nil.
+	interim func(status int, fields http.Header)
+	// hidesExpect tells that a client's own Expect cannot be seen.
+	hidesExpect bool
 }
 
 // A transition is what follows an attempt.
@@ -83,12 +87,14 @@ func (r *round) decide(o *outcome, once error) transition {
 	return next
 }
 
-// RoundTrip implements http.RoundTripper.
-func (a *attempts) RoundTrip(req *http.Request) (*http.Response, error) {
+// roundTrip returns the answer to the request, or the error or refusal that stands for
+// it. The caller closes the answer's body.
+func (a *attempts) roundTrip(req *http.Request) (*http.Response, error) {
 	settings := a.upstream.settings
 	body := newReplay(req, a.exchange.trailers, settings.ReplayLimit, a.spoolDir)
 	a.exchange.body = body
-	r := &round{best: -1, plan: plan{patience: settings.AttemptTimeout, noExpect: a.upstream.noExpect.Load()}}
+	r := &round{best: -1, plan: plan{
+		patience: settings.AttemptTimeout, interim: a.interim, hidesExpect: a.hidesExpect, noExpect: a.upstream.noExpect.Load()}}
 	r.queue, r.skipped = a.upstream.memory.order(a.upstream.identities, req, time.Now())
 	id := r.take()
 	for {
@@ -97,6 +103,9 @@ func (a *attempts) RoundTrip(req *http.Request) (*http.Response, error) {
 		what := r.decide(&o, once)
 		a.tell(&o, what, once)
 		a.upstream.memory.learn(id, o, time.Now())
+		if o.verdict == unexpected || o.unheard && o.resp != nil {
+			a.upstream.noExpect.Store(true) // it costs a second, or an attempt, each time
+		}
 		r.add(o, what)
 		switch what {
 		case next:
@@ -105,9 +114,6 @@ func (a *attempts) RoundTrip(req *http.Request) (*http.Response, error) {
 			r.queue, r.skipped = r.skipped, nil
 			id = r.take()
 		case again:
-			if o.verdict == unexpected {
-				a.upstream.noExpect.Store(true)
-			}
 		case answer, fail, stop, choose:
 			return a.end(r, what, req)
 		}

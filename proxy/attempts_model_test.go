@@ -216,7 +216,7 @@ func (s script) run(t *testing.T) (asked []int, answer string) {
 	if s.body > 0 {
 		req.Body, req.ContentLength = io.NopCloser(strings.NewReader(strings.Repeat("x", s.body))), -1
 	}
-	resp, err := a.RoundTrip(req.WithContext(t.Context()))
+	resp, err := a.roundTrip(req.WithContext(t.Context()))
 	a.exchange.end(httptest.NewRecorder())
 	want := 0
 	var list *refusal

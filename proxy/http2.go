@@ -8,6 +8,8 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
 	"os"
 	"strings"
 	"sync"
@@ -98,7 +100,7 @@ func (c *http2Conn) start(h *http2Conns) error {
 	if c.tls.ConnectionState().NegotiatedProtocol != "h2" {
 		return errNoHTTP2
 	}
-	_ = c.raw.SetReadDeadline(time.Now().Add(continueTimeout))
+	_ = c.raw.SetReadDeadline(time.Now().Add(ourHesitation))
 	_, err := c.in.Peek(1)
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		return &handshakeError{err: err, presented: c.asked.Load() && h.id.pair != nil}
@@ -153,9 +155,17 @@ func (h *http2Conns) retire() {
 
 // roundTrip sends a request and returns the answer, whose body holds the connection.
 // The wait for the answer begins when the request's body has ended.
-func (h *http2Conns) roundTrip(c *http2Conn, req *http.Request, body *replayReader, patience time.Duration) (*http.Response, error) {
+func (h *http2Conns) roundTrip(c *http2Conn, req *http.Request, body *replayReader, how plan) (*http.Response, error) {
+	patience := how.patience
 	ctx, cancel := context.WithCancelCause(req.Context())
-	out := req.WithContext(ctx)
+	out := req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		Got1xxResponse: func(status int, fields textproto.MIMEHeader) error {
+			if how.interim != nil && status != http.StatusContinue {
+				how.interim(status, http.Header(fields))
+			}
+			return nil
+		},
+	}))
 	out.Body = nil
 	wait := func() {}
 	if patience > 0 {

@@ -79,7 +79,10 @@ func (p *Proxy) newInnerServer() *http.Server {
 		Handler:           http.HandlerFunc(p.serveInner),
 		ReadHeaderTimeout: p.config.HeaderTimeout,
 		IdleTimeout:       p.config.IdleTimeout,
-		ErrorLog:          zap.NewStdLog(p.log.Named("http")),
+		// OPTIONS * is for the host to answer.
+		DisableGeneralOptionsHandler: true,
+
+		ErrorLog: zap.NewStdLog(p.log.Named("http")),
 		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
 			secured, ok := conn.(*tls.Conn)
 			if !ok {

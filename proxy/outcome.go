@@ -46,6 +46,7 @@ type outcome struct {
 	delivered   bool // some of the body was sent
 	complete    bool // all of the body was sent
 	expectation bool // it went with an Expect of ours
+	unheard     bool // the server took no notice of it
 	nginx400    bool // the answer is nginx's 400 about the certificate
 
 	waited time.Duration // how long the server kept it waiting

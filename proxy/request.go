@@ -1,14 +1,7 @@
 package proxy
 
 import (
-	"bufio"
-	"context"
-	"errors"
-	"io"
-	"net"
 	"net/http"
-	"net/http/httputil"
-	"strings"
 	"sync"
 	"time"
 
@@ -41,8 +34,6 @@ func (x *exchange) end(w http.ResponseWriter) {
 	x.writers.Wait()
 }
 
-type exchangeKey struct{}
-
 // serveInner answers one request of an intercepted connection.
 func (p *Proxy) serveInner(w http.ResponseWriter, r *http.Request) {
 	c, ok := r.Context().Value(interceptKey{}).(*connect)
@@ -51,18 +42,14 @@ func (p *Proxy) serveInner(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	began, x := time.Now(), &exchange{trailers: func() http.Header { return r.Trailer }}
-	rec := &recorder{ResponseWriter: w, conns: p.conns}
-	defer rec.end()
+	rec := &recorder{ResponseWriter: w}
 	defer func() { p.logRequest(c, r, rec, x, began) }() // an aborted transfer is a panic that goes on
 	defer x.end(w)
 	if x.refused = p.admitRequest(c, r, x); x.refused != nil {
 		x.refused.serve(rec, r)
 		return
 	}
-	// Without it, net/http reads on in a body that the host does not want before it
-	// lets the host's answer through. HTTP/2 needs it not, and says so.
-	_ = http.NewResponseController(w).EnableFullDuplex()
-	p.reverse(x).ServeHTTP(rec, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
+	p.carry(rec, r, x)
 }
 
 // admitRequest checks a request and finds its upstream, as of the index in use now.
@@ -84,62 +71,6 @@ func (p *Proxy) admitRequest(c *connect, r *http.Request, x *exchange) *refusal 
 	return nil
 }
 
-// reverse returns the handler that carries a request to its upstream and the answer
-// back. It is httputil.ReverseProxy with what that changes put back as it was: a
-// forward proxy leaves requests alone.
-func (p *Proxy) reverse(x *exchange) http.Handler {
-	return &httputil.ReverseProxy{
-		Rewrite:       func(pr *httputil.ProxyRequest) { forward(pr, x.host.host.Name) },
-		Transport:     &attempts{upstream: x.host, exchange: x, send: (*identity).send, told: p.config.Attempted, log: p.log, spoolDir: p.config.ReplayDir},
-		FlushInterval: -1, // whoever streams slowly has a reader who waits
-		ErrorLog:      zap.NewStdLog(p.log.Named("http")),
-		BufferPool:    p.upstreams.buffers,
-		ModifyResponse: func(resp *http.Response) error {
-			resp.Header.Add("Via", via(resp.ProtoMajor, resp.ProtoMinor))
-			return nil
-		},
-		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			if r.Context().Err() != nil || isClientGone(err) {
-				x.canceled = true
-				panic(http.ErrAbortHandler) // nobody is there to read an answer
-			}
-			if !errors.As(err, &x.refused) {
-				x.refused = upstreamRefusal(x.host.host, err)
-			}
-			x.refused.serve(w, r)
-		},
-	}
-}
-
-// forward makes the outgoing request: the same method, target, query and fields.
-func forward(pr *httputil.ProxyRequest, authority string) {
-	in, out := pr.In, pr.Out
-	out.URL.Scheme, out.URL.Host = "https", authority
-	if out.Host = in.Host; out.Host == "" { // HTTP/1.0
-		out.Host = strings.TrimSuffix(authority, ":443")
-	}
-	// ReverseProxy drops these and cleans the query; both are the client's own.
-	out.URL.RawQuery = in.URL.RawQuery
-	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
-		if v, ok := in.Header[name]; ok {
-			out.Header[name] = v
-		}
-	}
-	// The path goes out as it came in: net/url would escape some bytes anew.
-	if path, _, _ := strings.Cut(in.RequestURI, "?"); strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") {
-		out.URL.Opaque = path
-	}
-	out.Header.Add("Via", via(in.ProtoMajor, in.ProtoMinor))
-}
-
-// via is our entry in a Via field (RFC 9110 section 7.6.3).
-func via(major, minor int) string {
-	if major >= 2 {
-		return "2.0 certproxy"
-	}
-	return "1." + string(rune('0'+minor)) + " certproxy"
-}
-
 // logRequest writes the one line of a request. The path is without its query, which
 // may hold a token.
 func (p *Proxy) logRequest(c *connect, r *http.Request, rec *recorder, x *exchange, began time.Time) {
@@ -158,28 +89,18 @@ func (p *Proxy) logRequest(c *connect, r *http.Request, rec *recorder, x *exchan
 	}
 }
 
-// A recorder notes the status and size of an answer, and gives an upgraded
-// connection the bytes that were sent right behind the request: ReverseProxy reads
-// the connection itself and would lose them (golang/go#80875).
+// A recorder notes the status and size of an answer.
 type recorder struct {
 	http.ResponseWriter
 	status int
 	bytes  int64
-	conns  *liveConns // is told of an upgraded connection, which its server forgets
-	raised net.Conn
 }
 
-// end is for when the handler has returned, and with it the use of the connection.
-func (w *recorder) end() {
-	if w.raised != nil {
-		w.conns.remove(w.raised)
-	}
-}
-
+// Unwrap is for http.ResponseController.
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *recorder) WriteHeader(status int) {
-	if status >= 200 || status == http.StatusSwitchingProtocols {
+	if status >= 200 {
 		w.status = status
 	}
 	w.ResponseWriter.WriteHeader(status)
@@ -191,18 +112,4 @@ func (w *recorder) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// Hijack implements http.Hijacker.
-func (w *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
-	if err != nil {
-		return nil, nil, err
-	}
-	w.raised = conn
-	w.conns.add(conn)
-	if n := rw.Reader.Buffered(); n > 0 {
-		early := make([]byte, n)
-		_, _ = io.ReadFull(rw.Reader, early) // cannot fail: it is buffered
-		conn = &prefixConn{Conn: conn, prefix: early}
-	}
-	return conn, rw, nil
-}
+func (w *recorder) flush() error { return http.NewResponseController(w.ResponseWriter).Flush() }

@@ -7,8 +7,6 @@ import (
 	"maps"
 	"math"
 	"net/http"
-	"net/http/httptrace"
-	"net/textproto"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -16,9 +14,11 @@ import (
 )
 
 const (
-	// continueTimeout is how long a server may take to ask for a body before it is
-	// sent unasked: it may not know Expect (RFC 9110 section 10.1.1).
-	continueTimeout = time.Second
+	// How long a server may take to ask for a body before it is sent unasked, for it
+	// may not know Expect (RFC 9110 section 10.1.1): where we want to know, and where
+	// the client does, whom nobody should overtake.
+	ourHesitation     = time.Second
+	clientsHesitation = 5 * time.Second
 	// lateAlert is how long an alert may take after a write has failed.
 	lateAlert = 2 * time.Second
 	// maxInformational bounds the interim answers to one request.
@@ -39,8 +39,13 @@ type sending struct {
 
 	// expect asks the server whether it wants the body before any of it is read of
 	// the client: the decision comes through wanted.
-	expect bool
-	wanted chan bool
+	expect     bool
+	ours       bool          // it was not the client's wish
+	hesitation time.Duration // how long that may take
+	unheard    bool          // it took longer
+	wanted     chan bool
+
+	interim func(status int, fields http.Header) // told of answers before the final one
 
 	// patience is how long the server may keep the request waiting; zero for ever.
 	patience time.Duration
@@ -171,8 +176,9 @@ func (s *sending) readAnswer() (*http.Response, error) {
 	}
 	for informational := 0; ; informational++ {
 		if undecided {
-			_ = c.raw.SetReadDeadline(time.Now().Add(continueTimeout))
+			_ = c.raw.SetReadDeadline(time.Now().Add(s.hesitation))
 			if _, err := c.in.Peek(1); errors.Is(err, os.ErrDeadlineExceeded) {
+				s.unheard = true
 				decide(true)
 			}
 		}
@@ -183,33 +189,26 @@ func (s *sending) readAnswer() (*http.Response, error) {
 		case err != nil:
 			return nil, s.readError(err)
 		case resp.StatusCode == http.StatusContinue:
+			s.unheard = false
 			decide(true)
 		case resp.StatusCode == http.StatusSwitchingProtocols && s.req.Header.Get("Upgrade") == "":
 			return nil, errUnasked101
 		case resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols:
+			if s.ours && resp.StatusCode < 300 {
+				decide(true) // it did not wait for the body, and did not refuse it: it may read on while it answers
+			}
 			s.mu.Lock()
 			s.answered = true
 			_ = c.raw.SetDeadline(time.Time{})
 			s.mu.Unlock()
 			return resp, nil
-		default:
-			if err := s.passOn(resp); err != nil {
-				return nil, err
-			}
+		case s.interim != nil:
+			s.interim(resp.StatusCode, resp.Header)
 		}
 		if informational >= maxInformational {
 			return nil, errInformational
 		}
 	}
-}
-
-// passOn gives an interim answer to whoever asked for them.
-func (s *sending) passOn(resp *http.Response) error {
-	trace := httptrace.ContextClientTrace(s.req.Context())
-	if trace == nil || trace.Got1xxResponse == nil {
-		return nil
-	}
-	return trace.Got1xxResponse(resp.StatusCode, textproto.MIMEHeader(resp.Header))
 }
 
 // readError says why no answer came. When the client broke its body off, that is the

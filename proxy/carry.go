@@ -1,0 +1,187 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// carry sends a request to its host and the answer back, changing nothing that is
+// for either end.
+//
+// httputil.ReverseProxy would do most of it, for a gateway: it removes forwarding
+// fields, rewrites odd queries, guesses a Content-Type, passes interim answers to
+// HTTP/1.0 clients, loses what a client sends behind an Upgrade (golang/go#80875),
+// ends both halves of an upgraded connection with the first, and flushes each write.
+func (p *Proxy) carry(w *recorder, r *http.Request, x *exchange) {
+	// Without it, net/http reads on in a body that the host does not want before it
+	// lets the host's answer through. HTTP/2 needs it not, and says so.
+	_ = http.NewResponseController(w).EnableFullDuplex()
+	interim := &interimAnswers{w: w, none: !r.ProtoAtLeast(1, 1)}
+	a := &attempts{upstream: x.host, exchange: x, interim: interim.pass, hidesExpect: r.ProtoMajor >= 2,
+		send: (*identity).send, told: p.config.Attempted, log: p.log, spoolDir: p.config.ReplayDir}
+	resp, err := a.roundTrip(outgoingRequest(r, x.host.host.Name))
+	interim.end()
+	if err != nil {
+		p.answerError(w, r, x, err)
+		return
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		p.switchProtocols(w, r, x, resp)
+		return
+	}
+	announceAnswer(w.Header(), resp)
+	w.WriteHeader(resp.StatusCode)
+	if err := p.copyAnswer(w, resp); err != nil {
+		panic(http.ErrAbortHandler) // the client must not take a part for the whole
+	}
+	sendTrailers(w, resp)
+}
+
+// outgoingRequest makes the request that goes to the host: the same method, target,
+// query and fields.
+func outgoingRequest(in *http.Request, authority string) *http.Request {
+	out := (&http.Request{
+		Method: in.Method, Host: in.Host, ContentLength: in.ContentLength, Body: in.Body, Trailer: in.Trailer.Clone(),
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		URL: &url.URL{
+			Scheme: "https", Host: authority,
+			Path: in.URL.Path, RawPath: in.URL.RawPath, RawQuery: in.URL.RawQuery, ForceQuery: in.URL.ForceQuery,
+		},
+		Header: make(http.Header, len(in.Header)+4),
+	}).WithContext(in.Context())
+	if in.ContentLength == 0 {
+		out.Body = nil
+	}
+	if out.Host == "" { // HTTP/1.0
+		out.Host = strings.TrimSuffix(authority, ":443")
+	}
+	// The path goes out as it came in: net/url would escape some bytes anew.
+	if path, _, _ := strings.Cut(in.RequestURI, "?"); path == "*" || strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") {
+		out.URL.Opaque = path
+	}
+	endToEnd(out.Header, in.Header)
+	if hasToken(in.Header["Te"], "trailers") {
+		out.Header["Te"] = []string{"trailers"}
+	}
+	if protocol := upgradeTo(in.Header); protocol != "" && in.ProtoAtLeast(1, 1) { // HTTP/1.0 has none
+		out.Header["Connection"], out.Header["Upgrade"] = []string{"Upgrade"}, []string{protocol}
+	}
+	if _, ok := out.Header["User-Agent"]; !ok {
+		out.Header["User-Agent"] = []string{""} // net/http would add its own
+	}
+	addVia(out.Header, in.ProtoMajor, in.ProtoMinor)
+	return out
+}
+
+// answerError answers a request that got no answer. Nobody is there to read one when
+// the client has gone.
+func (p *Proxy) answerError(w http.ResponseWriter, r *http.Request, x *exchange, err error) {
+	if r.Context().Err() != nil || isClientGone(err) {
+		x.canceled = true
+		panic(http.ErrAbortHandler)
+	}
+	if !errors.As(err, &x.refused) {
+		x.refused = upstreamRefusal(x.host.host, err)
+	}
+	x.refused.serve(w, r)
+}
+
+// announceAnswer writes the header of an answer, and which trailers follow it.
+func announceAnswer(h http.Header, resp *http.Response) {
+	endToEnd(h, resp.Header)
+	addVia(h, resp.ProtoMajor, resp.ProtoMinor)
+	if _, ok := h["Content-Type"]; !ok {
+		h["Content-Type"] = nil // net/http would guess one
+	}
+	if len(resp.Trailer) > 0 {
+		keys := make([]string, 0, len(resp.Trailer))
+		for k := range resp.Trailer {
+			keys = append(keys, k)
+		}
+		slices.Sort(keys)
+		h["Trailer"] = []string{strings.Join(keys, ", ")}
+	}
+}
+
+// sendTrailers writes the fields behind the body, announced or not.
+func sendTrailers(w *recorder, resp *http.Response) {
+	if len(resp.Trailer) == 0 {
+		return
+	}
+	_ = w.flush() // a short body would get a Content-Length, and no trailers
+	h := w.Header()
+	announced := h["Trailer"]
+	for k, values := range resp.Trailer {
+		if !names(announced, k) {
+			k = http.TrailerPrefix + k
+		}
+		h[k] = values
+	}
+}
+
+// copyAnswer copies the body. What is there is sent before the next piece is waited
+// for: whoever streams slowly has a reader who waits.
+func (p *Proxy) copyAnswer(w *recorder, resp *http.Response) error {
+	if resp.Body == http.NoBody {
+		return nil
+	}
+	if body, ok := resp.Body.(interface{ atHand() bool }); !ok || !body.atHand() {
+		if err := w.flush(); err != nil {
+			return err
+		}
+	}
+	buf := p.upstreams.buffers.Get()
+	defer p.upstreams.buffers.Put(buf)
+	for {
+		n, err := resp.Body.Read(buf)
+		if n > 0 {
+			if _, err := w.Write(buf[:n]); err != nil {
+				return err
+			}
+		}
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		case n < len(buf):
+			if err := w.flush(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// interimAnswers pass 103 and the like on, until the final answer is there. Over
+// HTTP/2 they come on another goroutine.
+type interimAnswers struct {
+	w    http.ResponseWriter
+	none bool // the client speaks HTTP/1.0, which knows none
+
+	mu   sync.Mutex
+	over bool
+}
+
+func (i *interimAnswers) pass(status int, fields http.Header) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.none || i.over {
+		return
+	}
+	h := i.w.Header()
+	endToEnd(h, fields)
+	i.w.WriteHeader(status)
+	clear(h) // they are not the final answer's
+}
+
+func (i *interimAnswers) end() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.over = true
+}

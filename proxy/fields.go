@@ -1,0 +1,76 @@
+package proxy
+
+import (
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strings"
+)
+
+// hopByHop are the fields that are about one connection, whether Connection names
+// them or not (RFC 9110 section 7.6.1). What Connection names is so too.
+func hopByHop(name string) bool {
+	switch name {
+	case "Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
+		"Te", "Trailer", "Transfer-Encoding", "Upgrade":
+		return true
+	}
+	return false
+}
+
+// endToEnd copies the fields of src that are for the other end into dst. The lists of
+// values are shared.
+func endToEnd(dst, src http.Header) {
+	named := src["Connection"]
+	for name, values := range src {
+		if !hopByHop(name) && (len(named) == 0 || !names(named, name)) {
+			dst[name] = values
+		}
+	}
+}
+
+// names reports whether a list of options has a field's name among them.
+func names(lists []string, name string) bool {
+	for _, list := range lists {
+		for option := range strings.SplitSeq(list, ",") {
+			if textproto.CanonicalMIMEHeaderKey(textproto.TrimString(option)) == name {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// hasToken reports whether a list of tokens, with parameters or not, has one.
+func hasToken(lists []string, token string) bool {
+	for _, list := range lists {
+		for option := range strings.SplitSeq(list, ",") {
+			option, _, _ = strings.Cut(option, ";")
+			if strings.EqualFold(textproto.TrimString(option), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// upgradeTo returns the protocol that a header asks to switch to, or "".
+func upgradeTo(h http.Header) string {
+	if !hasToken(h["Connection"], "upgrade") {
+		return ""
+	}
+	return h.Get("Upgrade")
+}
+
+// addVia adds our entry (RFC 9110 section 7.6.3). The list may be shared, so it is
+// copied.
+func addVia(h http.Header, major, minor int) {
+	entry := "1.1 certproxy"
+	switch {
+	case major >= 2:
+		entry = "2.0 certproxy"
+	case minor == 0:
+		entry = "1.0 certproxy"
+	}
+	h["Via"] = append(slices.Clip(h["Via"]), entry)
+}
