@@ -26,6 +26,24 @@ func ParseAuthority(s string) (string, error) {
 	return canonical, nil
 }
 
+// ParseHost returns the authority of a host as people write it: name:port, or the
+// name alone, which is port 443.
+func ParseHost(s string) (string, error) {
+	spec, _ := withPort(s)
+	return ParseAuthority(spec)
+}
+
+// withPort adds port 443 to a host that is written without a port.
+func withPort(s string) (spec string, added bool) {
+	switch {
+	case strings.HasSuffix(s, "]"), !strings.Contains(s, ":"):
+		return s + ":443", true
+	case strings.Count(s, ":") > 1 && !strings.HasPrefix(s, "["):
+		return net.JoinHostPort(s, "443"), true // IPv6 without brackets: its last group could be a port
+	}
+	return s, false
+}
+
 func parseAuthority(s string) (string, error) {
 	if s == "" {
 		return "", errors.New("empty; use host:port")

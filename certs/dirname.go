@@ -1,9 +1,6 @@
 package certs
 
-import (
-	"net"
-	"strings"
-)
+import "strings"
 
 // A form is one of the ways to name a host directory. The lower one wins where a
 // root has several for one host.
@@ -20,23 +17,13 @@ const (
 // A bare name stands for port 443 alone: under any other port its keys would go to
 // another service.
 func parseDirName(dir string) (authority string, f form, err error) {
-	spec, f := dir, formBare
-	switch host, port, ok := cutUnderscorePort(dir); {
-	case ok:
-		spec, f = host+":"+port, formUnderscore
-	case strings.HasPrefix(dir, "["):
-		if strings.HasSuffix(dir, "]") {
-			spec = dir + ":443"
-		} else {
-			f = formColon
-		}
-	case strings.Count(dir, ":") == 1:
-		f = formColon
-	case strings.Contains(dir, ":"):
-		// An IPv6 address without brackets: its last group could be a port.
-		spec = net.JoinHostPort(dir, "443")
-	default:
-		spec = dir + ":443"
+	if host, port, ok := cutUnderscorePort(dir); ok {
+		authority, err = ParseAuthority(host + ":" + port)
+		return authority, formUnderscore, err
+	}
+	spec, bare := withPort(dir)
+	if bare {
+		f = formBare
 	}
 	authority, err = ParseAuthority(spec)
 	return authority, f, err

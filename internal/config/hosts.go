@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"net"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -35,17 +34,12 @@ func (r *reader) readHosts(c *Config, value *yaml.Node) {
 	})
 }
 
-// parseHost reads a host as the name of its directory gives it, name:port or, for
-// port 443, name. The form name_port_ is for file systems that cannot hold a colon:
-// read as a name, it would be a host that nobody asks for.
+// parseHost reads a host as the name of its directory gives it. The form name_port_
+// is for file systems that cannot hold a colon: read as a name, it would be a host
+// that nobody asks for.
 func parseHost(s string) (authority string, err error) {
-	switch {
-	case strings.HasSuffix(s, "_"):
+	if strings.HasSuffix(s, "_") {
 		return "", errors.New("a name that ends in _ is no host; write name:port")
-	case strings.HasSuffix(s, "]"), !strings.Contains(s, ":"):
-		s += ":443"
-	case strings.Count(s, ":") > 1 && !strings.HasPrefix(s, "["):
-		s = net.JoinHostPort(s, "443") // IPv6 without brackets: its last group could be a port
 	}
-	return certs.ParseAuthority(s)
+	return certs.ParseHost(s)
 }
