@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -23,7 +24,8 @@ hosts that have a directory under certs.d it tries each pair in alphabetical
 order until one is accepted. Every other host is tunnelled untouched.
 
 Usage:
-    certproxy serve [--listen ADDR]... [--certs DIR]... [--state DIR]
+    certproxy serve [--listen ADDR]... [--certs DIR]... [--state DIR] [--config FILE]
+    certproxy serve --check-config [--config FILE]
     certproxy list [--json] [--certs DIR]...
     certproxy ca init [--permit-dns DOMAIN]... [--state DIR]
     certproxy ca show [--pem] [--state DIR]
@@ -38,6 +40,9 @@ Usage:
                     a user who is not root; see certproxy list)
     --state DIR     Where the local CA is kept. (default /var/lib/certproxy, for
                     other users $XDG_STATE_HOME/certproxy)
+    --config FILE   Settings of all hosts and of single ones; SIGHUP reads it again.
+                    (default /etc/certproxy/config.yaml, which need not exist)
+    --check-config  Say what is wrong with the configuration, and do not serve.
 
 Example:
     $ certproxy serve &
@@ -77,7 +82,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		_, _ = fmt.Fprintf(stderr, "certproxy: %v\nTry \"certproxy --help\".\n", err)
 		return exitUsage
 	default:
-		_, _ = fmt.Fprintf(stderr, "certproxy: %v\n", err)
+		// Each mistake of a configuration is a line, and in a journal an entry.
+		_, _ = fmt.Fprintf(stderr, "certproxy: %s\n", strings.ReplaceAll(err.Error(), "\n", "\ncertproxy: "))
 		return exitFailed
 	}
 }

@@ -3,9 +3,8 @@ package main
 import (
 	"context"
 	"os"
-	"os/signal"
+	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -18,9 +17,11 @@ import (
 // A reloader carries changes from the file system to the proxy, and says in the log
 // what they changed.
 type reloader struct {
-	store *certs.Store
-	proxy *proxy.Proxy
-	log   *zap.Logger
+	store    *certs.Store
+	config   configFile
+	settings *settings
+	proxy    *proxy.Proxy
+	log      *zap.Logger
 
 	mu   sync.Mutex
 	said map[certs.Problem]bool // problems the log has told already
@@ -56,14 +57,13 @@ func (r *reloader) changed(c watch.Change) {
 	r.problems()
 }
 
-// hangups asks for a rescan at each SIGHUP, until ctx ends.
-func (r *reloader) hangups(ctx context.Context, rescan func()) {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGHUP)
-	defer signal.Stop(signals)
+// hangups answers each SIGHUP, until ctx ends: it reads the configuration again and
+// asks for a rescan.
+func (r *reloader) hangups(ctx context.Context, signals <-chan os.Signal, rescan func()) {
 	for {
 		select {
 		case <-signals:
+			r.configure()
 			r.mu.Lock()
 			r.hup = true
 			r.mu.Unlock()
@@ -72,6 +72,23 @@ func (r *reloader) hangups(ctx context.Context, rescan func()) {
 			return
 		}
 	}
+}
+
+// configure reads the configuration again. One with a mistake changes nothing.
+func (r *reloader) configure() {
+	next, found, err := r.config.read()
+	if err != nil {
+		r.log.Error("configuration not reloaded", zap.String("file", r.config.path), zap.Strings("mistakes", strings.Split(err.Error(), "\n")),
+			zap.String("hint", "the one in use stays until a SIGHUP after this is corrected; certproxy serve --check-config tells beforehand"))
+		return
+	}
+	all, hosts := differences(r.settings.current.Swap(next), next)
+	if len(all)+len(hosts) == 0 {
+		return
+	}
+	r.proxy.Reloaded()
+	r.log.Info("configuration reloaded", zap.String("file", r.config.path), zap.Bool("found", found),
+		zap.Strings("changed_for_all", all), zap.Strings("changed", hosts))
 }
 
 func (r *reloader) takeHangup() bool {

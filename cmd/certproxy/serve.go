@@ -22,11 +22,14 @@ import (
 func newServe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "serve", Short: "Run the proxy", Args: noArgs,
-		Long: "Run the proxy until SIGTERM or SIGINT. SIGHUP reads every host directory again;\nchanges are seen without it.",
+		Long: "Run the proxy until SIGTERM or SIGINT. SIGHUP reads the configuration again, and\n" +
+			"every host directory, where changes are seen without it. A configuration with a\n" +
+			"mistake keeps the proxy from starting; at SIGHUP, the one in use stays.",
 		Example: "  certproxy serve --certs ./certs.d --state ./state --listen 127.0.0.1:3128\n" +
 			"  HTTPS_PROXY=http://127.0.0.1:3128 curl --cacert ./state/ca.crt https://registry.example/v2/",
 	}
-	named, state := addCertsFlag(cmd), addStateFlag(cmd)
+	named, state, file := addCertsFlag(cmd), addStateFlag(cmd), addConfigFlag(cmd)
+	check := cmd.Flags().Bool("check-config", false, "say whether the configuration is right, and do not serve")
 	listen := cmd.Flags().StringArray("listen", []string{"127.0.0.1:3128"}, "loopback HOST:PORT to serve on; repeatable, port 0 picks one")
 	unlisted := cmd.Flags().String("unlisted", "tunnel", "what to do with hosts that have no directory: tunnel or refuse")
 	admin := cmd.Flags().String("admin", "off", "status listener; this version has none, so only off")
@@ -39,26 +42,37 @@ func newServe() *cobra.Command {
 		if *admin != "off" {
 			return usageError{fmt.Errorf("--admin %q: this version has no status listener; use off", *admin)}
 		}
-		log, err := newLogger(cmd.ErrOrStderr(), *level, *format)
-		if err != nil {
+		o := serveOptions{listen: *listen, refuseUnlisted: *unlisted == "refuse"}
+		for _, addr := range o.listen {
+			if _, err := loopback(addr); err != nil {
+				return err
+			}
+		}
+		var err error
+		if o.log, err = newLogger(cmd.ErrOrStderr(), *level, *format); err != nil {
 			return err
 		}
-		roots, err := roots(*named)
-		if err != nil {
+		if o.roots, err = roots(*named); err != nil {
 			return err
 		}
-		dir, err := stateDir(*state)
-		if err != nil {
+		if o.state, err = stateDir(*state); err != nil {
 			return err
 		}
-		return serve(cmd.Context(), serveOptions{roots: roots, state: dir, listen: *listen, refuseUnlisted: *unlisted == "refuse", log: log})
+		if o.config, err = configNamed(cmd, *file); err != nil {
+			return err
+		}
+		if *check {
+			return o.config.check(cmd.OutOrStdout())
+		}
+		return serve(cmd.Context(), o)
 	}
 	return cmd
 }
 
 type serveOptions struct {
 	roots          []certs.Root
-	state          string // directory of the local CA
+	state          string     // directory of the local CA
+	config         configFile // the zero value: all is by default
 	listen         []string
 	refuseUnlisted bool
 	log            *zap.Logger
@@ -72,6 +86,14 @@ type serveOptions struct {
 func serve(ctx context.Context, o serveOptions) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, os.Interrupt)
 	defer stop()
+	// Before anything takes long: a SIGHUP that nobody waits for ends the process.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	configuration, found, err := o.config.read()
+	if err != nil {
+		return err
+	}
 	authority, made, err := ca.LoadOrCreate(o.state)
 	if err != nil {
 		return err
@@ -80,7 +102,10 @@ func serve(ctx context.Context, o serveOptions) error {
 	if err := store.Index().Err(); err != nil {
 		return err
 	}
-	server, err := proxy.New(proxy.Config{Index: store, Leaves: authority, RefuseUnlisted: o.refuseUnlisted, Logger: o.log, Attempted: o.attempted})
+	settings := newSettings(configuration)
+	server, err := proxy.New(proxy.Config{
+		Index: store, Leaves: authority, RefuseUnlisted: o.refuseUnlisted, Host: settings.host, Logger: o.log, Attempted: o.attempted,
+	})
 	if err != nil {
 		return err
 	}
@@ -88,7 +113,7 @@ func serve(ctx context.Context, o serveOptions) error {
 	if err != nil {
 		return err
 	}
-	r := &reloader{store: store, proxy: server, log: o.log, said: map[certs.Problem]bool{}}
+	r := &reloader{store: store, config: o.config, settings: settings, proxy: server, log: o.log, said: map[certs.Problem]bool{}}
 	watcher, err := watch.New(watch.Config{Roots: paths(o.roots), Changed: r.changed, Warn: r.warn})
 	if err != nil {
 		return errors.Join(err, closeAll(listeners))
@@ -96,6 +121,7 @@ func serve(ctx context.Context, o serveOptions) error {
 
 	o.log.Info("local ca", zap.String("state", o.state), zap.Bool("made_now", made),
 		zap.String("fingerprint", authority.Fingerprint()), zap.Time("not_after", authority.Certificate().NotAfter))
+	o.log.Info("configuration", zap.String("file", o.config.path), zap.Bool("found", found), zap.Int("hosts", len(configuration.Hosts)))
 	r.began()
 	var wait sync.WaitGroup
 	running, end := context.WithCancel(ctx)
@@ -104,7 +130,7 @@ func serve(ctx context.Context, o serveOptions) error {
 			r.warn(err)
 		}
 	})
-	wait.Go(func() { r.hangups(running, watcher.Rescan) })
+	wait.Go(func() { r.hangups(running, hangups, watcher.Rescan) })
 	for _, l := range listeners {
 		o.log.Info("listening", zap.String("addr", l.Addr().String()))
 		if o.listening != nil {
@@ -124,47 +150,4 @@ func paths(roots []certs.Root) []string {
 		out[i] = r.Path
 	}
 	return out
-}
-
-// listenAll opens the listeners, or none.
-func listenAll(addrs []string) ([]net.Listener, error) {
-	var out []net.Listener
-	for _, addr := range addrs {
-		l, err := listen(addr)
-		if err != nil {
-			return nil, errors.Join(err, closeAll(out))
-		}
-		out = append(out, l)
-	}
-	return out, nil
-}
-
-func closeAll(listeners []net.Listener) error {
-	var errs []error
-	for _, l := range listeners {
-		errs = append(errs, l.Close())
-	}
-	return errors.Join(errs...)
-}
-
-// listen opens one loopback listener. Any other address would lend the host's
-// identities to the network, for nothing here authenticates a client.
-func listen(addr string) (net.Listener, error) {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return nil, usageError{fmt.Errorf("--listen %q is not of the form HOST:PORT", addr)}
-	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, usageError{fmt.Errorf("--listen %s is not a loopback address, and this version cannot authenticate clients; use 127.0.0.1:%s", addr, port)}
-	}
-	l, err := net.Listen("tcp", addr)
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("cannot listen on %s: the port is in use; see by whom (ss -ltnp 'sport = :%s'), or choose another with --listen", addr, port)
-	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("cannot listen on %s: permission denied; choose a port above 1023, or grant CAP_NET_BIND_SERVICE", addr)
-	case err != nil:
-		return nil, fmt.Errorf("cannot listen on %s: %w", addr, err)
-	}
-	return l, nil
 }
