@@ -128,8 +128,8 @@ func sendTrailers(w *recorder, resp *http.Response) {
 // copyAnswer copies the body. What is there is sent before the next piece is waited
 // for: whoever streams slowly has a reader who waits.
 func (p *Proxy) copyAnswer(w *recorder, resp *http.Response) error {
-	if resp.Body == http.NoBody {
-		return nil
+	if resp.ContentLength == 0 {
+		return nil // nothing must come between the header and the end: gRPC tells a status so
 	}
 	if body, ok := resp.Body.(interface{ atHand() bool }); !ok || !body.atHand() {
 		if err := w.flush(); err != nil {
