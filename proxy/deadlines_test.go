@@ -135,3 +135,18 @@ func TestAHostThatDoesNotFinishItsHandshakeIsATimeout(t *testing.T) {
 		t.Errorf("%d %q", got, body)
 	}
 }
+
+// A client that begins a request and does not end its header, and one that begins
+// none, are let go.
+func TestASilentClientIsLetGo(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.HeaderTimeout, c.IdleTimeout = 100*time.Millisecond, 200*time.Millisecond })
+	host := r.server(func(http.ResponseWriter, *http.Request) {})
+	r.list(host, "a")
+	for _, begun := range []string{"", "GET / HTTP/1.1\r\nHost: x", "GET / HTTP/1.1\r\nHost: " + host + "\r\n\r\n"} {
+		conn, br := r.secure(host, "localhost")
+		say(conn, begun)
+		if rest, err := io.ReadAll(br); err != nil { // a deadline of the test's own would be an error
+			t.Errorf("after %q: %q, %v", begun, rest, err)
+		}
+	}
+}
