@@ -15,10 +15,11 @@ import (
 
 // Options say how to run certproxy serve. The zero value needs nothing.
 type Options struct {
-	Certs string   // the root; "" is a new empty one
-	Names []string // resolve to 127.0.0.1, for certproxy alone
-	In    *Network
-	Under []string // the command that runs it: strace -f ...
+	Certs  string   // the root; "" is a new empty one
+	Config string   // its configuration file, as YAML; "" is none
+	Names  []string // resolve to 127.0.0.1, for certproxy alone
+	In     *Network
+	Under  []string // the command that runs it: strace -f ...
 }
 
 // A Certproxy is a running certproxy serve.
@@ -44,6 +45,9 @@ func Serve(t testing.TB, o Options) *Certproxy {
 	args := append(o.Under, Binary(t), "serve",
 		"--listen", "127.0.0.1:0", "--certs", o.Certs, "--state", state,
 		"--log-format", "json", "--log-level", "debug")
+	if o.Config != "" {
+		args = append(args, "--config", Write(t, dir, "config.yaml", []byte(o.Config), 0o644))
+	}
 	var d *Daemon
 	t.Cleanup(func() { // after it was stopped
 		if d != nil {
@@ -120,17 +124,33 @@ func (p *Certproxy) WaitLine(t testing.TB, msg string, match func(Line) bool) Li
 	return found
 }
 
-// Client returns an HTTP client that goes through certproxy and trusts its CA.
-func (p *Certproxy) Client(t testing.TB) *http.Client {
+// Client returns an HTTP/1.1 client that goes through certproxy and trusts its CA.
+func (p *Certproxy) Client(t testing.TB) *http.Client { return p.client(t, false) }
+
+// ClientH2 is [Certproxy.Client] over HTTP/2.
+func (p *Certproxy) ClientH2(t testing.TB) *http.Client { return p.client(t, true) }
+
+func (p *Certproxy) client(t testing.TB, h2 bool) *http.Client {
+	t.Helper()
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(!h2)
+	protocols.SetHTTP2(h2)
+	transport := &http.Transport{
+		Proxy:               http.ProxyURL(&url.URL{Scheme: "http", Host: p.Addr}),
+		TLSClientConfig:     &tls.Config{RootCAs: p.Roots(t)},
+		Protocols:           protocols,
+		MaxIdleConnsPerHost: 64,
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, Timeout: time.Minute}
+}
+
+// Roots are what a client of certproxy trusts: its CA alone.
+func (p *Certproxy) Roots(t testing.TB) *x509.CertPool {
 	t.Helper()
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(Read(t, p.CAFile)) {
 		t.Fatalf("no certificate in %s", p.CAFile)
 	}
-	transport := &http.Transport{
-		Proxy:           http.ProxyURL(&url.URL{Scheme: "http", Host: p.Addr}),
-		TLSClientConfig: &tls.Config{RootCAs: roots},
-	}
-	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, Timeout: time.Minute}
+	return roots
 }

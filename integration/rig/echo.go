@@ -35,7 +35,12 @@ func NewEcho(t testing.TB) *Echo {
 
 // Echoed is what the Echo answers to, and remembers of, a request.
 func Echoed(method, path string, body []byte) string {
-	return fmt.Sprintf("%s %s %x\n", method, path, sha256.Sum256(body))
+	return EchoedSum(method, path, sha256.Sum256(body))
+}
+
+// EchoedSum is [Echoed] of a body with this SHA-256.
+func EchoedSum(method, path string, sum [sha256.Size]byte) string {
+	return fmt.Sprintf("%s %s %x\n", method, path, sum)
 }
 
 // Seen returns the requests since the last call, as [Echoed], in order.
@@ -48,11 +53,11 @@ func (e *Echo) Seen() []string {
 }
 
 func (e *Echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
+	sum := sha256.New()
+	if _, err := io.Copy(sum, r.Body); err != nil {
 		return // the server in front gave up
 	}
-	answer := Echoed(r.Method, r.URL.Path, body)
+	answer := EchoedSum(r.Method, r.URL.Path, [sha256.Size]byte(sum.Sum(nil)))
 	e.mu.Lock()
 	e.seen = append(e.seen, answer)
 	e.mu.Unlock()
