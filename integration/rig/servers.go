@@ -12,8 +12,9 @@ type Server struct {
 	// TLS is "1.2" or "1.3" to speak only that; "" leaves the server's default.
 	TLS string
 	*Identities
-	Echo *Echo  // behind it, where it is a proxy
-	Dir  string // where it keeps its files
+	Echo   *Echo  // behind it, where it is a proxy
+	Behind int    // port of the registry behind it, where it is a proxy for one
+	Dir    string // where it keeps its files
 }
 
 func newServer(t testing.TB, id *Identities, tls string) *Server {
@@ -64,6 +65,16 @@ func ApacheRequire(t testing.TB, id *Identities, tls string) *Server {
 	s := newServer(t, id, tls)
 	s.Echo = NewEcho(t)
 	apache(t, nil, render(t, s.Dir, "apache-require.conf", s))
+	return s
+}
+
+// ApacheLocation is Apache with SSLVerifyClient require below /secret alone: it asks
+// for a certificate once it has read the request, by renegotiation, which TLS 1.3
+// has as post-handshake authentication. It is in front of an [Echo].
+func ApacheLocation(t testing.TB, id *Identities, tls string) *Server {
+	s := newServer(t, id, tls)
+	s.Echo = NewEcho(t)
+	apache(t, nil, render(t, s.Dir, "apache-location.conf", s))
 	return s
 }
 
