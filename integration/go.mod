@@ -6,7 +6,10 @@ replace github.com/certproxy/certproxy => ../
 
 tool github.com/google/go-containerregistry/cmd/crane
 
-require github.com/certproxy/certproxy v0.0.0-00010101000000-000000000000
+require (
+	github.com/certproxy/certproxy v0.0.0-00010101000000-000000000000
+	google.golang.org/grpc v1.84.0
+)
 
 require (
 	github.com/docker/cli v29.7.2+incompatible // indirect
@@ -20,7 +23,11 @@ require (
 	github.com/sirupsen/logrus v1.9.4 // indirect
 	github.com/spf13/cobra v1.10.2 // indirect
 	github.com/spf13/pflag v1.0.10 // indirect
-	golang.org/x/sync v0.22.0 // indirect
+	golang.org/x/net v0.62.0 // indirect
+	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/text v0.43.0 // indirect
+	google.golang.org/genproto/googleapis/rpc v0.0.0-20260706201446-f0a921348800 // indirect
+	google.golang.org/protobuf v1.36.11 // indirect
 	gotest.tools/v3 v3.5.2 // indirect
 )
