@@ -116,21 +116,29 @@ func (c *connect) hijacked(r *http.Request, conn net.Conn) {
 	// a client may half-close right behind its CONNECT and still want the answer.
 	r = r.WithContext(context.WithoutCancel(r.Context()))
 	p.conns.add(conn)
-	defer p.conns.remove(conn)
-	kept := false
+	kept, moved := false, false
 	defer func() {
-		if v := recover(); v != nil {
-			p.log.Error("panic while serving a connection", zap.Any("panic", v), zap.String("host", c.authority), zap.Stack("stack"))
-		}
+		p.caught(recover(), c.authority)
 		if !kept {
 			_ = conn.Close()
+		}
+		if !moved {
+			p.conns.remove(conn)
 		}
 	}()
 	if c.action == certs.Intercept {
 		kept = p.intercept(r, c, conn)
 		return
 	}
-	p.tunnel(r, c, conn)
+	moved = p.tunnel(r, c, conn)
+	kept = moved
+}
+
+// caught logs a panic. It is given what recover returned.
+func (p *Proxy) caught(v any, authority string) {
+	if v != nil {
+		p.log.Error("panic while serving a connection", zap.Any("panic", v), zap.String("host", authority), zap.Stack("stack"))
+	}
 }
 
 const established = "HTTP/1.1 200 Connection established\r\n\r\n"

@@ -67,6 +67,8 @@ type Proxy struct {
 	inner     *handover      // intercepted connections on their way to server
 	server    *http.Server   // serves intercepted connections, HTTP/1.1 and HTTP/2
 	conns     *liveConns     // hijacked connections, tunnels among them
+	tunnels   sync.WaitGroup // for the goroutines of tunnels, whose connections are in conns
+	pipes     *pipePool      // for what tunnels splice
 	wait      sync.WaitGroup // for the goroutines of Run
 }
 
@@ -101,7 +103,7 @@ func New(config Config) (*Proxy, error) {
 			*d.value = d.unset
 		}
 	}
-	p := &Proxy{config: config, log: config.Logger, conns: newLiveConns(), inner: newHandover()}
+	p := &Proxy{config: config, log: config.Logger, conns: newLiveConns(), inner: newHandover(), pipes: &pipePool{}}
 	p.dialer = newDialer(config)
 	p.upstreams = newUpstreams(config, p.dialer)
 	p.door = newDoor(p)
@@ -132,6 +134,8 @@ func (p *Proxy) Run(ctx context.Context, listeners ...net.Listener) error {
 	}
 	p.drain(outer)
 	p.wait.Wait()
+	p.tunnels.Wait()
+	p.pipes.close()
 	p.upstreams.close()
 	return err
 }

@@ -10,59 +10,82 @@ import (
 )
 
 // tunnel connects to the host and carries bytes both ways, untouched, until both
-// directions have ended. Between two bare TCP connections io.Copy splices, so the
-// bytes never enter this process.
-func (p *Proxy) tunnel(r *http.Request, c *connect, client net.Conn) {
-	fields := []zap.Field{zap.String("client", c.client), zap.String("host", c.authority)}
+// directions have ended. It reports whether it goes on after it has returned, and
+// owns the client's connection then: nothing of net/http is held by a tunnel that
+// may live for days.
+func (p *Proxy) tunnel(r *http.Request, c *connect, client net.Conn) bool {
 	upstream, err := p.dialer.connect(r.Context(), c.authority, p.config.Host(c.authority).ConnectTimeout)
 	if err != nil {
 		refused := dialRefusal(c.authority, err)
-		p.log.Warn("tunnel refused", append(fields, zap.Int("status", refused.status),
-			zap.String("reason", refused.text), zap.Duration("duration", time.Since(c.began)))...)
+		p.log.Warn("tunnel refused", zap.String("client", c.client), zap.String("host", c.authority), zap.Int("status", refused.status),
+			zap.String("reason", refused.text), zap.Duration("duration", time.Since(c.began)))
 		_ = client.SetDeadline(time.Now().Add(p.config.HeaderTimeout))
 		_ = refused.writeTo(client, r)
 		lingeringClose(client)
-		return
+		return false
 	}
-	defer func() { _ = upstream.Close() }()
 	p.conns.add(upstream)
-	defer p.conns.remove(upstream)
+	t := &tunnel{client: client, upstream: upstream, pipes: p.pipes}
+	early := append([]byte(nil), c.writer.earlyBytes()...)
+	name, authority, began := c.client, c.authority, c.began
+	p.tunnels.Go(func() {
+		defer p.conns.remove(client)
+		defer p.conns.remove(upstream)
+		defer func() { p.caught(recover(), authority) }()
+		err := t.carry(early)
+		fields := []zap.Field{zap.String("client", name), zap.String("host", authority),
+			zap.Int64("bytes_up", t.up), zap.Int64("bytes_down", t.down), zap.Duration("duration", time.Since(began))}
+		if err != nil {
+			fields = append(fields, zap.String("ended_by", err.Error()))
+		}
+		p.log.Info("tunnel closed", fields...)
+	})
+	return true
+}
 
-	var up, down int64
-	var upErr, downErr error
+// A tunnel is the two connections and what went through them.
+type tunnel struct {
+	client, upstream net.Conn
+	pipes            *pipePool
+	up, down         int64
+}
+
+// carry tells the client yes, and carries bytes until both directions have ended;
+// those that the client sent right behind its CONNECT go first. The error is that of
+// the direction that broke.
+func (t *tunnel) carry(early []byte) error {
+	defer t.abort()
+	if _, err := io.WriteString(t.client, established); err != nil {
+		return err
+	}
+	var downErr error
 	done := make(chan struct{})
-	if _, err := io.WriteString(client, established); err == nil {
-		go func() {
-			defer close(done)
-			down, downErr = pipe(client, upstream)
-		}()
-		up, upErr = p.upward(c, upstream, client)
-		<-done
+	go func() {
+		defer close(done)
+		t.down, downErr = t.half(t.client, t.upstream)
+	}()
+	n, upErr := t.upstream.Write(early)
+	t.up = int64(n)
+	if upErr == nil {
+		var rest int64
+		rest, upErr = t.half(t.upstream, t.client)
+		t.up += rest
+	} else {
+		t.abort()
 	}
-	fields = append(fields, zap.Int64("bytes_up", up), zap.Int64("bytes_down", down), zap.Duration("duration", time.Since(c.began)))
-	if err := firstOf(upErr, downErr); err != nil {
-		fields = append(fields, zap.String("ended_by", err.Error()))
+	<-done
+	if upErr != nil {
+		return upErr
 	}
-	p.log.Info("tunnel closed", fields...)
+	return downErr
 }
 
-// upward carries the client's bytes, those sent right behind the CONNECT first.
-func (p *Proxy) upward(c *connect, upstream, client net.Conn) (int64, error) {
-	early := c.writer.earlyBytes()
-	if n, err := upstream.Write(early); err != nil {
-		abort(upstream, client)
-		return int64(n), err
-	}
-	n, err := pipe(upstream, client)
-	return n + int64(len(early)), err
-}
-
-// pipe copies one direction and passes its end on: an end of file as a half-close,
-// an error as the end of both connections.
-func pipe(dst, src net.Conn) (int64, error) {
-	n, err := io.Copy(dst, src)
+// half copies one direction and passes its end on: an end of file as a half-close,
+// an error as the end of both connections, so that a copy waiting on either returns.
+func (t *tunnel) half(dst, src net.Conn) (int64, error) {
+	n, err := copyHalf(dst, src, t.pipes)
 	if err != nil {
-		abort(dst, src)
+		t.abort()
 		return n, err
 	}
 	if half, ok := dst.(interface{ CloseWrite() error }); ok {
@@ -72,17 +95,7 @@ func pipe(dst, src net.Conn) (int64, error) {
 	return n, dst.Close()
 }
 
-// abort ends both connections, so that a copy waiting on either returns.
-func abort(a, b net.Conn) {
-	_ = a.Close()
-	_ = b.Close()
-}
-
-func firstOf(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+func (t *tunnel) abort() {
+	_ = t.client.Close()
+	_ = t.upstream.Close()
 }
