@@ -31,7 +31,16 @@ func (b *answerBody) Read(p []byte) (int, error) {
 }
 
 // atHand reports whether some of the body is here already, or all there is.
-func (b *answerBody) atHand() bool { return b.done || b.s.conn.in.Buffered() > 0 }
+func (b *answerBody) atHand() bool {
+	return b != nil && (b.done || b.s.conn.in.Buffered() > 0 || b.s.conn.wire.atHand())
+}
+
+// readWide says whether much is to come.
+func (b *answerBody) readWide(wide bool) {
+	if b != nil && !b.done { // the connection may be another request's by now
+		b.s.conn.wire.readWide(wide)
+	}
+}
 
 // Close ends the connection if the body was not read to its end: reading the rest
 // could take for ever.
@@ -70,6 +79,7 @@ func (b *answerBody) finish(whole bool) {
 		return
 	}
 	b.done = true
+	b.s.conn.wire.readWide(false)
 	alive := b.stop()
 	sent := b.s.finished()
 	if !sent {

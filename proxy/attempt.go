@@ -17,6 +17,7 @@ type plan struct {
 	noExpect bool          // the server does not understand Expect
 	patience time.Duration // how long the server may keep it waiting; zero for ever
 
+	client      *wire                                // the body comes over it; nil where others share it
 	interim     func(status int, fields http.Header) // told of answers before the final one; may be nil
 	hidesExpect bool                                 // the client may have sent an Expect that cannot be seen
 }
@@ -58,7 +59,7 @@ func (id *identity) sendHTTP1(o *outcome, req *http.Request, body *replay, how p
 	}
 	o.conn, o.reused = conn, conn.used
 	s := newSending(conn, req, body.reader(how.keep), how.patience)
-	s.interim = how.interim
+	s.interim, s.client = how.interim, how.client
 	s.decideExpect(how)
 	o.expectation = s.ours
 	o.resp, o.err = s.roundTrip(writers)

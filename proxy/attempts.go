@@ -24,6 +24,7 @@ import (
 type attempts struct {
 	upstream *upstream
 	exchange *exchange
+	client   *wire // to the client; nil where others share it
 	send     func(*identity, *http.Request, *replay, plan, *sync.WaitGroup) outcome
 	told     func(Attempt)
 	log      *zap.Logger
@@ -94,7 +95,7 @@ func (a *attempts) roundTrip(req *http.Request) (*http.Response, error) {
 	body := newReplay(req, a.exchange.trailers, settings.ReplayLimit, a.spoolDir)
 	a.exchange.body = body
 	r := &round{best: -1, plan: plan{
-		patience: settings.AttemptTimeout, interim: a.interim, hidesExpect: a.hidesExpect, noExpect: a.upstream.noExpect.Load()}}
+		client: a.client, patience: settings.AttemptTimeout, interim: a.interim, hidesExpect: a.hidesExpect, noExpect: a.upstream.noExpect.Load()}}
 	r.queue, r.skipped = a.upstream.memory.order(a.upstream.identities, req, time.Now())
 	id := r.take()
 	for {

@@ -22,7 +22,7 @@ func (p *Proxy) carry(w *recorder, r *http.Request, x *exchange) {
 	// lets the host's answer through. HTTP/2 needs it not, and says so.
 	_ = http.NewResponseController(w).EnableFullDuplex()
 	interim := &interimAnswers{w: w, none: !r.ProtoAtLeast(1, 1)}
-	a := &attempts{upstream: x.host, exchange: x, interim: interim.pass, hidesExpect: r.ProtoMajor >= 2,
+	a := &attempts{upstream: x.host, client: w.wire, exchange: x, interim: interim.pass, hidesExpect: r.ProtoMajor >= 2,
 		send: (*identity).send, told: p.config.Attempted, log: p.log, spoolDir: p.config.ReplayDir}
 	resp, err := a.roundTrip(outgoingRequest(r, x.host.host.Name))
 	interim.end()
@@ -127,18 +127,34 @@ func sendTrailers(w *recorder, resp *http.Response) {
 
 // copyAnswer copies the body. What is there is sent before the next piece is waited
 // for: whoever streams slowly has a reader who waits.
-func (p *Proxy) copyAnswer(w *recorder, resp *http.Response) error {
+func (p *Proxy) copyAnswer(w *recorder, resp *http.Response) (err error) {
 	if resp.ContentLength == 0 {
 		return nil // nothing must come between the header and the end: gRPC tells a status so
 	}
-	if body, ok := resp.Body.(interface{ atHand() bool }); !ok || !body.atHand() {
+	body, _ := resp.Body.(*answerBody) // nil for HTTP/2, and for a page that was looked at
+	if !body.atHand() {
 		if err := w.flush(); err != nil {
 			return err
 		}
 	}
 	buf := p.upstreams.buffers.Get()
 	defer p.upstreams.buffers.Put(buf)
+	wide := false
+	defer func() {
+		if !wide {
+			return
+		}
+		body.readWide(false)
+		if sent := w.writeWide(false); err == nil {
+			err = sent
+		}
+	}()
 	for {
+		if !wide && (resp.ContentLength >= bulk || w.bytes >= bulk) {
+			wide = true
+			body.readWide(true)
+			_ = w.writeWide(true) // only its end sends anything
+		}
 		n, err := resp.Body.Read(buf)
 		if n > 0 {
 			if _, err := w.Write(buf[:n]); err != nil {
@@ -150,7 +166,7 @@ func (p *Proxy) copyAnswer(w *recorder, resp *http.Response) error {
 			return nil
 		case err != nil:
 			return err
-		case n < len(buf):
+		case !body.atHand():
 			if err := w.flush(); err != nil {
 				return err
 			}

@@ -18,6 +18,7 @@ import (
 type upstreamConn struct {
 	id   *identity
 	raw  net.Conn // the TCP connection
+	wire *wire    // the same below TLS
 	tls  *tls.Conn
 	in   *bufio.Reader
 	out  requestWriter
@@ -55,14 +56,15 @@ func newUpstreamConn(id *identity, raw net.Conn, protocol ...string) *upstreamCo
 		c.asked.Store(true)
 		return id.certificate(cri)
 	}
-	c.tls = tls.Client(raw, config)
+	c.wire = newWire(raw, nil, id.dialer.buffers)
+	c.tls = tls.Client(c.wire, config)
 	c.in = bufio.NewReader(receiver{c})
 	c.out.buf = bufio.NewWriter(c.tls)
 	return c
 }
 
 // open reports whether an unused connection can take another request.
-func (c *upstreamConn) open() bool { return quiet(c.raw) }
+func (c *upstreamConn) open() bool { return !c.wire.atHand() && quiet(c.raw) }
 
 // close ends the connection, telling the other side.
 func (c *upstreamConn) close() { _ = c.tls.Close() }

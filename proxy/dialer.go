@@ -16,14 +16,15 @@ var errLoop = errors.New("the destination is this proxy itself")
 // A dialer connects to destinations, never to the proxy's own listeners. Its
 // connections are bare *net.TCPConn: any wrapper would end splicing.
 type dialer struct {
-	dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	dial    func(ctx context.Context, network, addr string) (net.Conn, error)
+	buffers *wireBuffers // of the connections, where something is put upon them
 
 	mu  sync.RWMutex
 	own []netip.AddrPort
 }
 
 func newDialer(config Config) *dialer {
-	d := &dialer{dial: config.DialContext}
+	d := &dialer{dial: config.DialContext, buffers: &wireBuffers{}}
 	if d.dial == nil {
 		// The check is made on each address that the name resolves to, so no alias
 		// of ours gets past it.

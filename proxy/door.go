@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"sync"
 
 	"github.com/elazarl/goproxy"
 	"go.uber.org/zap"
@@ -84,23 +83,4 @@ func (w *stashWriter) earlyBytes() []byte {
 	}
 	b, _ := w.early.Peek(w.early.Buffered()) // cannot fail: it is buffered
 	return b
-}
-
-// A prefixConn reads the early bytes first, then the connection.
-type prefixConn struct {
-	net.Conn
-	mu     sync.Mutex
-	prefix []byte
-}
-
-func (c *prefixConn) Read(b []byte) (int, error) {
-	c.mu.Lock()
-	if len(c.prefix) > 0 {
-		n := copy(b, c.prefix)
-		c.prefix = c.prefix[n:]
-		c.mu.Unlock()
-		return n, nil
-	}
-	c.mu.Unlock()
-	return c.Conn.Read(b)
 }

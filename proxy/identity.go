@@ -37,6 +37,8 @@ func newIdentity(config Config, d *dialer, authority string, key identityKey, pa
 		NextProtos:         []string{"http/1.1"},
 		ClientSessionCache: tls.NewLRUClientSessionCache(16),
 		VerifyConnection:   refuseOwnCA(config.Leaves),
+
+		DynamicRecordSizingDisabled: true, // a body goes in full records from its first byte
 	}
 	if id.key.settings.Renegotiation {
 		// TLS 1.3 has none, and crypto/tls does not know what took its place. A

@@ -20,7 +20,7 @@ func (p *Proxy) intercept(r *http.Request, c *connect, conn net.Conn) bool {
 	if _, err := io.WriteString(conn, established); err != nil {
 		return false
 	}
-	inner := &interceptedConn{prefixConn: prefixConn{Conn: conn, prefix: c.writer.earlyBytes()}, connect: c}
+	inner := &interceptedConn{wire: newWire(conn, c.writer.earlyBytes(), p.dialer.buffers), connect: c}
 	secured := tls.Server(inner, p.clientTLS(c.authority))
 	ctx, cancel := context.WithTimeout(r.Context(), p.config.HandshakeTimeout)
 	defer cancel()
@@ -44,6 +44,8 @@ func (p *Proxy) clientTLS(authority string) *tls.Config {
 		},
 		// Tickets would be sealed with keys made for this one connection.
 		SessionTicketsDisabled: true,
+		// Small records first serve slow links; clients are on this machine.
+		DynamicRecordSizingDisabled: true,
 	}
 }
 
@@ -66,7 +68,7 @@ func handshakeHint(err error) string {
 
 // An interceptedConn carries its CONNECT to the inner server's requests.
 type interceptedConn struct {
-	prefixConn
+	*wire
 	connect *connect
 }
 
@@ -92,7 +94,7 @@ func (p *Proxy) newInnerServer() *http.Server {
 			if !ok {
 				return ctx
 			}
-			return context.WithValue(ctx, interceptKey{}, inner.connect)
+			return context.WithValue(ctx, interceptKey{}, inner)
 		},
 	}
 }

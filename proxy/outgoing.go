@@ -29,8 +29,13 @@ func (o outgoing) read(p []byte) (int, error) {
 	if s.patience > 0 {
 		_ = s.conn.raw.SetWriteDeadline(time.Now().Add(s.patience))
 	}
-	if err := s.conn.out.buf.Flush(); err != nil {
-		return 0, err
+	if !s.wide && (s.sent >= bulk || s.req.ContentLength >= bulk && s.sent > 0) {
+		_ = s.widen(true) // only its end sends anything
+	}
+	if !s.wide || s.client == nil || !s.client.atHand() {
+		if err := s.flush(); err != nil {
+			return 0, err
+		}
 	}
 	if s.expect && s.sent == 0 {
 		wanted := <-s.wanted
@@ -55,3 +60,23 @@ func (o outgoing) read(p []byte) (int, error) {
 }
 
 func (o outgoing) Close() error { return nil }
+
+// flush sends all that was written.
+func (s *sending) flush() error {
+	if err := s.conn.out.buf.Flush(); err != nil {
+		return err
+	}
+	return s.conn.wire.flush()
+}
+
+// widen says whether much of the body is to come.
+func (s *sending) widen(wide bool) error {
+	if s.wide == wide {
+		return nil
+	}
+	s.wide = wide
+	if s.client != nil {
+		s.client.readWide(wide)
+	}
+	return s.conn.wire.writeWide(wide)
+}

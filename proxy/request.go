@@ -36,13 +36,17 @@ func (x *exchange) end(w http.ResponseWriter) {
 
 // serveInner answers one request of an intercepted connection.
 func (p *Proxy) serveInner(w http.ResponseWriter, r *http.Request) {
-	c, ok := r.Context().Value(interceptKey{}).(*connect)
+	inner, ok := r.Context().Value(interceptKey{}).(*interceptedConn)
 	if !ok {
 		internalRefusal().serve(w, r)
 		return
 	}
+	c := inner.connect
 	began, x := time.Now(), &exchange{trailers: func() http.Header { return r.Trailer }}
 	rec := &recorder{ResponseWriter: w}
+	if r.ProtoMajor == 1 { // in HTTP/2 the wire is not one request's
+		rec.wire = inner.wire
+	}
 	defer func() { p.logRequest(c, r, rec, x, began) }() // an aborted transfer is a panic that goes on
 	defer x.end(w)
 	if x.refused = p.admitRequest(c, r, x); x.refused != nil {
@@ -94,6 +98,7 @@ type recorder struct {
 	http.ResponseWriter
 	status int
 	bytes  int64
+	wire   *wire // to the client; nil where others share it
 }
 
 // Unwrap is for http.ResponseController.
@@ -112,4 +117,18 @@ func (w *recorder) Write(b []byte) (int, error) {
 	return n, err
 }
 
-func (w *recorder) flush() error { return http.NewResponseController(w.ResponseWriter).Flush() }
+// flush sends all that was written.
+func (w *recorder) flush() error {
+	if err := http.NewResponseController(w.ResponseWriter).Flush(); err != nil || w.wire == nil {
+		return err
+	}
+	return w.wire.flush()
+}
+
+// writeWide says whether much is to be written.
+func (w *recorder) writeWide(wide bool) error {
+	if w.wire == nil {
+		return nil
+	}
+	return w.wire.writeWide(wide)
+}

@@ -58,7 +58,9 @@ type sending struct {
 	writeErr error         // valid after that
 	stopped  error         // why the body ended early; the writer's, for net/http wraps it beyond recognition
 
-	sent      int64       // bytes of the body read so far; the writer's
+	client    *wire       // the body comes over it; may be nil
+	wide      bool        // the body is large; the writer's
+	sent      int64       // bytes of it read so far; the writer's
 	delivered atomic.Bool // some of the body has gone out
 	ending    atomic.Bool // all of it was read: what is left to write is at hand
 	complete  atomic.Bool // all of it has gone out
@@ -129,6 +131,9 @@ func (s *sending) write() {
 		err = s.stopped
 	} else if flushed := s.conn.out.buf.Flush(); flushed != nil {
 		err = flushed // the first error of any write, which net/http wraps too
+	}
+	if narrowed := s.widen(false); err == nil {
+		err = narrowed
 	}
 	s.writeErr = err
 	if err == nil && s.body != nil {
