@@ -68,7 +68,7 @@ oracle: $(STEP) $(AFTER) ## hold certs/ against Docker's and containers/image's 
 .PHONY: integration
 integration: build packages $(AFTER) ## run the built binary against real servers and clients
 	@CERTPROXY_BIN="$(CURDIR)/bin/certproxy" \
-		$(STEP) -tests integration env $(RELEASE) go test -C integration -json -vet=off -count=1 -timeout=5m ./...
+		$(STEP) -tests integration env $(RELEASE) go test -C integration -json -vet=off -count=1 -timeout=10m ./...
 
 .PHONY: packages
 packages: $(STEP) ## install the Debian packages that the integration tests need

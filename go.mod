@@ -3,6 +3,7 @@ module github.com/certproxy/certproxy
 go 1.26.0
 
 require (
+	github.com/coder/websocket v1.8.15
 	github.com/elazarl/goproxy v1.9.3
 	github.com/fsnotify/fsnotify v1.10.1
 	github.com/hashicorp/golang-lru/v2 v2.0.7

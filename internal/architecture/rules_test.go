@@ -70,6 +70,7 @@ func folders() []folder {
 func forTests() []string {
 	return []string{
 		module + "/internal/throwaway",
+		"github.com/coder/websocket",
 		"github.com/rogpeppe/go-internal/testscript",
 		"go.uber.org/goleak",
 		"go.uber.org/zap/zaptest/...",
