@@ -23,8 +23,8 @@ func (b *answerBody) Read(p []byte) (int, error) {
 	if err == nil {
 		return n, nil
 	}
-	b.finish(err == io.EOF)
-	if ctx := b.s.req.Context(); err != io.EOF && ctx.Err() != nil {
+	b.finish(errors.Is(err, io.EOF))
+	if ctx := b.s.req.Context(); ctx.Err() != nil && !errors.Is(err, io.EOF) {
 		err = context.Cause(ctx)
 	}
 	return n, err

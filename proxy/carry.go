@@ -162,7 +162,7 @@ func (p *Proxy) copyAnswer(w *recorder, resp *http.Response) (err error) {
 			}
 		}
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
 			return err

@@ -14,8 +14,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/net/http2"
 )
 
 // needsHTTP2 reports whether a request makes sense over HTTP/2 only: gRPC, which
@@ -31,9 +29,8 @@ var errNoHTTP2 = errors.New("it does not speak HTTP/2, which gRPC needs")
 // http2Conns are an identity's HTTP/2 connections: one at a time takes new requests.
 type http2Conns struct {
 	id        *identity
-	transport *http2.Transport // makes connections of what is dialed here; pools nothing
-
-	dialing chan struct{} // held while a connection is made, so that one serves all who wait
+	transport *http.Transport // makes a connection at a time; pools nothing
+	dialing   chan struct{}   // held while a connection is made, so that one serves all who wait
 
 	mu      sync.Mutex
 	current *http2Conn
@@ -43,19 +40,28 @@ type http2Conns struct {
 // An http2Conn is one connection and how many requests are on it.
 type http2Conn struct {
 	*upstreamConn
-	client *http2.ClientConn
+	client *http.ClientConn
+
 	// Guarded by http2Conns.mu.
 	users int
 	last  bool // ends with its last user
 }
 
+type http2ConnKey struct{}
+
 func (h *http2Conns) setUp(id *identity, idle time.Duration) {
 	h.id = id
-	h.transport = &http2.Transport{
-		DisableCompression: true, // bodies and their codings are the client's business
-		IdleConnTimeout:    idle,
-		ReadIdleTimeout:    30 * time.Second, // a ping then finds a dead peer
-		MaxHeaderListSize:  maxAnswerHeader,
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true) // to net/http: TLS is made below it
+	h.transport = &http.Transport{
+		Protocols: protocols,
+		DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return h.dial(ctx, ctx.Value(http2ConnKey{}).(*http2Conn))
+		},
+		DisableCompression:     true, // bodies and their codings are the client's business
+		IdleConnTimeout:        idle,
+		MaxResponseHeaderBytes: maxAnswerHeader,
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 30 * time.Second}, // a ping then finds a dead peer
 	}
 	h.dialing = make(chan struct{}, 1)
 }
@@ -75,13 +81,8 @@ func (h *http2Conns) acquire(ctx context.Context, fresh bool) (c *http2Conn, reu
 	if c := h.take(fresh); c != nil { // made while we waited
 		return c, true, nil
 	}
-	conn, err := h.id.connect(ctx, "h2")
-	if err != nil {
-		return nil, false, err
-	}
-	c = &http2Conn{upstreamConn: conn, users: 1}
-	if err := c.start(h); err != nil {
-		conn.kill()
+	c = &http2Conn{users: 1}
+	if c.client, err = h.transport.NewClientConn(context.WithValue(ctx, http2ConnKey{}, c), "https", h.id.authority); err != nil {
 		return nil, false, err
 	}
 	h.mu.Lock()
@@ -93,30 +94,36 @@ func (h *http2Conns) acquire(ctx context.Context, fresh bool) (c *http2Conn, reu
 	return c, false, nil
 }
 
-// start begins HTTP/2. The server speaks first (RFC 9113 section 3.4), and only when
-// it is content with the certificate: waiting for that tells a rejection before any
-// of the request is sent.
-func (c *http2Conn) start(h *http2Conns) error {
-	if c.tls.ConnectionState().NegotiatedProtocol != "h2" {
-		return errNoHTTP2
+// dial makes c's connection. The server speaks first (RFC 9113 section 3.4), and only
+// when it is content with the certificate: waiting for that tells a rejection before
+// any of the request is sent.
+func (h *http2Conns) dial(ctx context.Context, c *http2Conn) (net.Conn, error) {
+	conn, err := h.id.connect(ctx, "h2")
+	if err != nil {
+		return nil, err
 	}
-	_ = c.raw.SetReadDeadline(time.Now().Add(ourHesitation))
-	_, err := c.in.Peek(1)
+	c.upstreamConn = conn
+	if conn.tls.ConnectionState().NegotiatedProtocol != "h2" {
+		conn.close()
+		return nil, errNoHTTP2
+	}
+	_ = conn.raw.SetReadDeadline(time.Now().Add(ourHesitation))
+	_, err = conn.in.Peek(1)
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-		return &handshakeError{err: err, presented: c.asked.Load() && h.id.pair != nil}
+		conn.kill()
+		return nil, &handshakeError{err: err, presented: conn.asked.Load() && h.id.pair != nil}
 	}
-	c.shared = true
-	c.proven.Store(err == nil)
-	_ = c.raw.SetReadDeadline(time.Time{})
-	c.client, err = h.transport.NewClientConn(http2Wire{c.tls, c.in})
-	return err
+	_ = conn.raw.SetReadDeadline(time.Time{})
+	conn.shared = true
+	conn.proven.Store(err == nil)
+	return http2Wire{conn.tls, conn.in}, nil
 }
 
 func (h *http2Conns) take(fresh bool) *http2Conn {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	c := h.current
-	if c == nil || fresh || !c.client.CanTakeNewRequest() {
+	if c == nil || fresh || c.client.Available() == 0 {
 		return nil
 	}
 	c.users++
@@ -137,7 +144,6 @@ func (h *http2Conns) release(c *http2Conn) {
 // holds mu.
 func (h *http2Conns) retireConn(c *http2Conn) {
 	c.last = true
-	c.client.SetDoNotReuse()
 	if c.users == 0 {
 		_ = c.client.Close()
 	}
@@ -206,7 +212,7 @@ type endingBody struct {
 
 func (b *endingBody) Read(p []byte) (int, error) {
 	n, err := b.replayReader.Read(p)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		b.ended()
 	}
 	return n, err

@@ -121,7 +121,7 @@ func isDrop(err error) bool {
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNABORTED) {
 		return true
 	}
-	// golang.org/x/net/http2 gives this one as text.
+	// net/http gives this one of HTTP/2 as text only.
 	return strings.Contains(err.Error(), "http2: client connection lost")
 }
 

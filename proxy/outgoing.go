@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"time"
@@ -16,7 +17,7 @@ type outgoing struct {
 func (o outgoing) Read(p []byte) (int, error) {
 	n, err := o.read(p)
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		o.s.body.copyTrailers(o.trailers)
 	case err != nil:
 		o.s.stopped = err
@@ -52,7 +53,7 @@ func (o outgoing) read(p []byte) (int, error) {
 	if n > 0 {
 		s.delivered.Store(true)
 	}
-	if err == io.EOF || s.sent == s.req.ContentLength {
+	if errors.Is(err, io.EOF) || s.sent == s.req.ContentLength {
 		s.ending.Store(true)
 	}
 	s.moved.Store(int64(time.Since(s.began)))

@@ -180,7 +180,7 @@ func (r *replay) took(rd *replayReader, b []byte, err error) {
 func (r *replay) brokenOff() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.err == io.EOF {
+	if errors.Is(r.err, io.EOF) {
 		return nil
 	}
 	return r.err
@@ -197,7 +197,7 @@ func (rd *replayReader) copyTrailers(h http.Header) {
 func (rd *replayReader) progress() (some, all bool) {
 	rd.r.mu.Lock()
 	defer rd.r.mu.Unlock()
-	return rd.off > 0, rd.off == rd.r.total && rd.r.err == io.EOF
+	return rd.off > 0, rd.off == rd.r.total && errors.Is(rd.r.err, io.EOF)
 }
 
 // Close ends this reader.

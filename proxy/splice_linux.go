@@ -128,7 +128,7 @@ func (p *pipePool) fill(src syscall.RawConn) (filled *pipe, n int, err error) {
 			return true
 		}
 		p.put(q) // nothing is in it
-		return err != syscall.EAGAIN
+		return !errors.Is(err, syscall.EAGAIN)
 	})
 	if waited != nil {
 		return nil, 0, waited
@@ -143,7 +143,7 @@ func (p *pipePool) fill(src syscall.RawConn) (filled *pipe, n int, err error) {
 func (p *pipe) drain(dst syscall.RawConn, n int) (moved int, err error) {
 	waited := dst.Write(func(fd uintptr) bool {
 		moved, err = splice(p.r, int(fd), n)
-		return err != syscall.EAGAIN
+		return !errors.Is(err, syscall.EAGAIN)
 	})
 	if waited != nil {
 		return 0, waited

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -42,7 +43,7 @@ func FuzzWire(f *testing.F) {
 			in.readWide(random.Uint32()%2 == 0)
 			n, err := in.Read(buf[:1+random.IntN(len(buf))])
 			got = append(got, buf[:n]...)
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {
