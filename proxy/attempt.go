@@ -106,8 +106,13 @@ func (id *identity) sendHTTP2(o *outcome, req *http.Request, body *replay, how p
 	}
 }
 
+// largeBody is from which size on a body is worth asking for: clients send Expect with
+// such.
+const largeBody = 1 << 20
+
 // decideExpect decides whether the server is asked for the body first. The client's
-// own Expect always goes on. HTTP/2 hides it, and there every body is asked for.
+// own Expect always goes on. Over HTTP/2 net/http hides it, so there each body is
+// asked for that a client would have sent it with.
 func (s *sending) decideExpect(how plan) {
 	if s.body == nil {
 		return
@@ -116,7 +121,9 @@ func (s *sending) decideExpect(how plan) {
 		s.expect, s.hesitation = true, clientsHesitation
 		return
 	}
-	if how.noExpect || !how.hidesExpect && (!how.follows || s.conn.proven.Load()) {
+	mayHide := how.hidesExpect && (s.req.ContentLength < 0 || s.req.ContentLength >= largeBody)
+	unproven := how.follows && !s.conn.proven.Load()
+	if how.noExpect || !mayHide && !unproven {
 		return
 	}
 	s.expect, s.ours, s.hesitation = true, true, ourHesitation

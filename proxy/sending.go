@@ -21,6 +21,9 @@ const (
 	clientsHesitation = 5 * time.Second
 	// lateAlert is how long an alert may take after a write has failed.
 	lateAlert = 2 * time.Second
+	// lastBytes is how long the end of a body may take to be written when the answer is
+	// complete, before its connection is given up.
+	lastBytes = 50 * time.Millisecond
 	// maxInformational bounds the interim answers to one request.
 	maxInformational = 64
 )
@@ -249,13 +252,18 @@ func (s *sending) giveUpBody() {
 // finished reports whether the request was written to its end. An answer can be
 // here while its last bytes are still being written.
 func (s *sending) finished() bool {
-	if s.ending.Load() {
-		<-s.written
-	}
 	select {
 	case <-s.written:
 		return s.writeErr == nil
 	default:
+	}
+	if !s.ending.Load() {
+		return false
+	}
+	select {
+	case <-s.written:
+		return s.writeErr == nil
+	case <-time.After(lastBytes):
 		return false
 	}
 }
