@@ -46,7 +46,7 @@ type connect struct {
 	authority string // canonical
 	action    certs.Action
 	began     time.Time
-	writer    *stashWriter
+	writer    *stashWriter // until the connection is taken over; nil then, for it holds all of net/http's
 }
 
 // admit parses the authority and decides what to do with it. The raw request

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -76,11 +77,14 @@ func (w *stashWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return c, rw, err
 }
 
-// earlyBytes returns what the client sent behind its CONNECT.
-func (w *stashWriter) earlyBytes() []byte {
-	if w.early == nil || w.early.Buffered() == 0 {
+// takeEarly returns what the client sent behind its CONNECT, and lets go of all that
+// net/http has kept for the connection.
+func (c *connect) takeEarly() []byte {
+	br := c.writer.early
+	c.writer = nil
+	if br == nil || br.Buffered() == 0 {
 		return nil
 	}
-	b, _ := w.early.Peek(w.early.Buffered()) // cannot fail: it is buffered
-	return b
+	b, _ := br.Peek(br.Buffered()) // cannot fail: it is buffered
+	return bytes.Clone(b)
 }

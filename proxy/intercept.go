@@ -20,8 +20,8 @@ func (p *Proxy) intercept(r *http.Request, c *connect, conn net.Conn) bool {
 	if _, err := io.WriteString(conn, established); err != nil {
 		return false
 	}
-	inner := &interceptedConn{wire: newWire(conn, c.writer.earlyBytes(), p.dialer.buffers), connect: c}
-	secured := tls.Server(inner, p.clientTLS(c.authority))
+	inner := &interceptedConn{wire: newWire(conn, c.takeEarly(), p.dialer.buffers), connect: c}
+	secured := tls.Server(inner, p.clientTLS)
 	ctx, cancel := context.WithTimeout(r.Context(), p.config.HandshakeTimeout)
 	defer cancel()
 	if err := secured.HandshakeContext(ctx); err != nil {
@@ -32,17 +32,17 @@ func (p *Proxy) intercept(r *http.Request, c *connect, conn net.Conn) bool {
 	return p.inner.give(secured)
 }
 
-// clientTLS is the server side's configuration for one CONNECT. The leaf is the one
-// for the CONNECT's host, whatever name the ClientHello asks for: a client that
+// newClientTLS is the server side's configuration for every CONNECT. The leaf is the
+// one for the CONNECT's host, whatever name the ClientHello asks for: a client that
 // asks for another host refuses it, or is answered 421.
-func (p *Proxy) clientTLS(authority string) *tls.Config {
+func newClientTLS(leaves Leaves) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		NextProtos: []string{"h2", "http/1.1"},
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return p.config.Leaves.Leaf(hostName(authority))
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return leaves.Leaf(hostName(hello.Conn.(*interceptedConn).connect.authority))
 		},
-		// Tickets would be sealed with keys made for this one connection.
+		// A session made for one host must not be resumed for another.
 		SessionTicketsDisabled: true,
 		// Small records first serve slow links; clients are on this machine.
 		DynamicRecordSizingDisabled: true,

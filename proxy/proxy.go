@@ -64,6 +64,7 @@ type Proxy struct {
 	door      http.Handler // goproxy
 	dialer    *dialer
 	upstreams *upstreams
+	clientTLS *tls.Config    // of intercepted connections
 	inner     *handover      // intercepted connections on their way to server
 	server    *http.Server   // serves intercepted connections, HTTP/1.1 and HTTP/2
 	conns     *liveConns     // hijacked connections, tunnels among them
@@ -103,7 +104,8 @@ func New(config Config) (*Proxy, error) {
 			*d.value = d.unset
 		}
 	}
-	p := &Proxy{config: config, log: config.Logger, conns: newLiveConns(), inner: newHandover(), pipes: &pipePool{}}
+	p := &Proxy{config: config, log: config.Logger, conns: newLiveConns(), inner: newHandover(), pipes: &pipePool{},
+		clientTLS: newClientTLS(config.Leaves)}
 	p.dialer = newDialer(config)
 	p.upstreams = newUpstreams(config, p.dialer)
 	p.door = newDoor(p)

@@ -78,19 +78,26 @@ func (p *Proxy) admitRequest(c *connect, r *http.Request, x *exchange) *refusal 
 // logRequest writes the one line of a request. The path is without its query, which
 // may hold a token.
 func (p *Proxy) logRequest(c *connect, r *http.Request, rec *recorder, x *exchange, began time.Time) {
+	level, message := zap.InfoLevel, "request served"
+	switch {
+	case x.refused != nil:
+		level, message = zap.WarnLevel, "request refused"
+	case x.canceled:
+		message = "request canceled by the client"
+	}
+	entry := p.log.Check(level, message)
+	if entry == nil {
+		return // the fields cost more than many a request
+	}
 	fields := []zap.Field{
 		zap.String("client", c.client), zap.String("host", c.authority), zap.String("method", r.Method),
 		zap.String("path", printable(r.URL.EscapedPath(), 500)), zap.Int("status", rec.status), zap.String("pair", x.pair),
 		zap.Int("attempts", x.attempts), zap.Int64("bytes", rec.bytes), zap.Duration("duration", time.Since(began)),
 	}
-	switch {
-	case x.refused != nil:
-		p.log.Warn("request refused", append(fields, zap.String("reason", x.refused.text), zap.String("hint", x.refused.hint))...)
-	case x.canceled:
-		p.log.Info("request canceled by the client", fields...)
-	default:
-		p.log.Info("request served", fields...)
+	if x.refused != nil {
+		fields = append(fields, zap.String("reason", x.refused.text), zap.String("hint", x.refused.hint))
 	}
+	entry.Write(fields...)
 }
 
 // A recorder notes the status and size of an answer.

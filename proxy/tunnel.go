@@ -26,7 +26,7 @@ func (p *Proxy) tunnel(r *http.Request, c *connect, client net.Conn) bool {
 	}
 	p.conns.add(upstream)
 	t := &tunnel{client: client, upstream: upstream, pipes: p.pipes}
-	early := append([]byte(nil), c.writer.earlyBytes()...)
+	early := c.takeEarly()
 	name, authority, began := c.client, c.authority, c.began
 	p.tunnels.Go(func() {
 		defer p.conns.remove(client)
