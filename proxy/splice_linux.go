@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // pipeSize is how many bytes a pipe is asked to take, and one splice to move.
@@ -74,18 +75,25 @@ func (p *pipe) close() {
 	_ = syscall.Close(p.w)
 }
 
-// A pipePool keeps the empty pipes that are not in use.
+// A pipePool keeps the empty pipes that are not in use, for as long as others are.
 type pipePool struct {
-	mu   sync.Mutex
-	free []*pipe
+	mu    sync.Mutex
+	free  []*pipe
+	used  time.Time   // when a pipe was last given out
+	timer *time.Timer // runs sweep while there are free pipes
 }
 
-// freePipes bounds the empty pipes that are kept.
-const freePipes = 16
+const (
+	// freePipes bounds the empty pipes that are kept.
+	freePipes = 16
+	// keepPipes is for how long they are kept when nothing moves in any tunnel.
+	keepPipes = time.Second
+)
 
 func (p *pipePool) get() (*pipe, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.used = time.Now()
 	if last := len(p.free) - 1; last >= 0 {
 		out := p.free[last]
 		p.free = p.free[:last]
@@ -102,16 +110,42 @@ func (p *pipePool) put(q *pipe) {
 		return
 	}
 	p.free = append(p.free, q)
+	if p.timer == nil {
+		p.timer = time.AfterFunc(keepPipes, p.sweep)
+	}
+}
+
+// sweep closes the pipes that are kept, unless some were used lately.
+func (p *pipePool) sweep() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.timer == nil {
+		return // closed meanwhile
+	}
+	if time.Since(p.used) < keepPipes {
+		p.timer.Reset(keepPipes)
+		return
+	}
+	p.drop()
 }
 
 // close closes the pipes that are kept.
 func (p *pipePool) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.drop()
+}
+
+// drop closes the free pipes. The caller holds mu.
+func (p *pipePool) drop() {
 	for _, q := range p.free {
 		q.close()
 	}
 	p.free = nil
+	if p.timer != nil {
+		p.timer.Stop()
+		p.timer = nil
+	}
 }
 
 // fill waits until src has bytes and returns a pipe with them. At src's end there is

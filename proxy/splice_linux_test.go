@@ -68,6 +68,7 @@ func TestIdleTunnelsHoldNoPipes(t *testing.T) {
 	if n := pipesOpen(t) - before; n > 2*freePipes {
 		t.Errorf("100 idle tunnels hold %d ends of pipes", n)
 	}
+	eventually(t, "the last pipes are closed", func() bool { return pipesOpen(t) <= before })
 }
 
 // Many tunnels at once share pipes; none must see another's bytes.
