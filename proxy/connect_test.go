@@ -15,12 +15,14 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 )
 
-// echo starts a TCP server that sends back what it gets, then ends.
+// echo starts a TCP server that sends back what it gets, then ends. It does not
+// splice: a test counts the pipes of tunnels.
 func echo(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -30,16 +32,23 @@ func echo(t *testing.T) string {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		var conns sync.WaitGroup
+		defer conns.Wait()
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
-			_, _ = io.Copy(c, c)
-			_ = c.Close()
+			conns.Go(func() {
+				defer func() { _ = c.Close() }()
+				_, _ = io.Copy(struct{ io.Writer }{c}, struct{ io.Reader }{c})
+			})
 		}
 	}()
-	t.Cleanup(func() { _ = l.Close(); <-done })
+	t.Cleanup(func() {
+		_ = l.Close()
+		<-done
+	})
 	return l.Addr().String()
 }
 

@@ -83,7 +83,7 @@ func TestATransferInMotionHasNoDeadline(t *testing.T) {
 			slowly(pw)
 			_ = pw.Close()
 		}()
-		if got, body := r.send(1, "PUT", host, "/", pr, -1); got != 200 || len(body) != 32 {
+		if got, body := r.upload(r.client(1), "PUT", host, "/", pr, -1); got != 200 || len(body) != 32 {
 			t.Errorf("pairs %v: %d %q", pairs, got, body)
 		}
 	}
@@ -109,7 +109,7 @@ func TestAHostThatStopsReadingTheBodyIsATimeout(t *testing.T) {
 	})
 	t.Cleanup(func() { close(over) })
 	r.list(host, "a")
-	got, body := r.send(1, "PUT", host, "/", io.LimitReader(zeros{}, 64<<20), 64<<20)
+	got, body := r.upload(r.client(1), "PUT", host, "/", io.LimitReader(zeros{}, 64<<20), 64<<20)
 	if got != http.StatusGatewayTimeout || !strings.Contains(body, "did not answer in time") {
 		t.Errorf("%d %q", got, body)
 	}

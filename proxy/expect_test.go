@@ -23,26 +23,6 @@ func (g *gatedBody) Read(p []byte) (int, error) {
 	return g.src.Read(p)
 }
 
-// send makes a request with a body that the test controls.
-func (r *rig) send(proto int, method, authority, path string, body io.Reader, length int64) (int, string) {
-	r.t.Helper()
-	req, err := http.NewRequest(method, "https://"+authority+path, body)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	req.ContentLength = length
-	resp, err := r.client(proto).Do(req)
-	if err != nil {
-		r.t.Fatalf("%s %s: %v", method, path, err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	data, err := io.ReadAll(resp.Body)
-	if err != nil {
-		r.t.Fatalf("%s %s: reading the body: %v", method, path, err)
-	}
-	return resp.StatusCode, string(data)
-}
-
 // The client gives its body only when the good pair's request has come, so no
 // attempt before can have read any of it.
 func TestTheBodyIsReadOnlyWhenAPairIsWanted(t *testing.T) {
@@ -60,7 +40,7 @@ func TestTheBodyIsReadOnlyWhenAPairIsWanted(t *testing.T) {
 				_, _ = w.Write(b)
 			}, rejecting("a"))
 			r.list(host, "a", "b", "c")
-			if got, answer := r.send(proto, "POST", host, "/", body, length); got != 200 || answer != "the bytes" {
+			if got, answer := r.upload(r.client(proto), "POST", host, "/", body, length); got != 200 || answer != "the bytes" {
 				t.Errorf("HTTP/%d, length %d: %d %q", proto, length, got, answer)
 			}
 			if got := r.took(); !slices.Equal(got, []string{"a alert 42 (bad certificate)", "b 403", "c 200"}) {
@@ -92,7 +72,7 @@ func TestAProvenConnectionGetsTheBodyAtOnce(t *testing.T) {
 	host, seen := r.expectations()
 	r.list(host, "a", "b")
 	for range 3 {
-		r.send(1, "POST", host, "/", strings.NewReader("x"), 1)
+		r.upload(r.client(1), "POST", host, "/", strings.NewReader("x"), 1)
 	}
 	if got := seen(); !slices.Equal(got, []string{"100-continue", "", ""}) {
 		t.Errorf("the server was sent Expect %q", got)
@@ -103,7 +83,7 @@ func TestASinglePairIsSentWithoutAnExpectOfOurs(t *testing.T) {
 	r := newRig(t)
 	host, seen := r.expectations()
 	r.list(host, "a")
-	r.send(1, "POST", host, "/", strings.NewReader("x"), 1)
+	r.upload(r.client(1), "POST", host, "/", strings.NewReader("x"), 1)
 	if got := seen(); !slices.Equal(got, []string{""}) {
 		t.Errorf("the server was sent Expect %q", got)
 	}
@@ -121,7 +101,7 @@ func TestAServerThatDoesNotKnowExpectGetsTheBodyAllTheSame(t *testing.T) {
 		say(c, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n"+string(body))
 	})
 	r.list(host, "a", "b")
-	if got, answer := r.send(1, "POST", host, "/", strings.NewReader("x"), 1); got != 200 || answer != "x" {
+	if got, answer := r.upload(r.client(1), "POST", host, "/", strings.NewReader("x"), 1); got != 200 || answer != "x" {
 		t.Errorf("%d %q", got, answer)
 	}
 }
@@ -144,14 +124,14 @@ func TestAServerThatRefusesOurExpectIsAskedWithoutIt(t *testing.T) {
 		}
 	})
 	r.list(host, "a", "b")
-	if got, answer := r.send(1, "POST", host, "/", strings.NewReader("x"), 1); got != 200 || answer != "x" {
+	if got, answer := r.upload(r.client(1), "POST", host, "/", strings.NewReader("x"), 1); got != 200 || answer != "x" {
 		t.Errorf("%d %q", got, answer)
 	}
 	if got := r.took(); !slices.Equal(got, []string{"a 417", "a 200"}) {
 		t.Errorf("attempts %v", got)
 	}
 	r.reload() // new connections, and what was learnt about Expect stays with the host
-	r.send(1, "POST", host, "/", strings.NewReader("y"), 1)
+	r.upload(r.client(1), "POST", host, "/", strings.NewReader("y"), 1)
 	if got := r.took(); !slices.Equal(got, []string{"a 200"}) {
 		t.Errorf("the next request took %v", got)
 	}
@@ -192,7 +172,7 @@ func TestAnAnswerBeforeTheBodysEndReachesTheClient(t *testing.T) {
 			r.list(host, pairs...)
 			pr, pw := io.Pipe()
 			go func() { _, _ = io.WriteString(pw, "begin") }() // and nothing more
-			if got, _ := r.send(proto, "POST", host, "/", pr, -1); got != http.StatusRequestEntityTooLarge {
+			if got, _ := r.upload(r.client(proto), "POST", host, "/", pr, -1); got != http.StatusRequestEntityTooLarge {
 				t.Errorf("HTTP/%d, pairs %v: %d", proto, pairs, got)
 			}
 			r.logged("request served") // it has ended

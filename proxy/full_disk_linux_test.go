@@ -30,7 +30,7 @@ func TestAFullDiskMakesTheAnswerFinal(t *testing.T) {
 		path string
 		want int
 	}{{"/a", 403}, {"/b", 200}} {
-		if status, _ := r.send(1, "PUT", host, test.path, io.LimitReader(zeros{}, size), size); status != test.want || got != size {
+		if status, _ := r.upload(r.client(1), "PUT", host, test.path, io.LimitReader(zeros{}, size), size); status != test.want || got != size {
 			t.Errorf("%s: %d, and %d of %d bytes arrived", test.path, status, got, size)
 		}
 		if tried := r.took(); len(tried) != 1 {

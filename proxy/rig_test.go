@@ -171,10 +171,20 @@ func (r *rig) get(authority, path string) (int, string) {
 
 func (r *rig) do(c *http.Client, method, authority, path, body string) (int, string) {
 	r.t.Helper()
-	req, err := http.NewRequest(method, "https://"+authority+path, strings.NewReader(body))
+	return r.upload(c, method, authority, path, strings.NewReader(body), int64(len(body)))
+}
+
+// upload sends a body that the test controls; length -1 is unknown.
+func (r *rig) upload(c *http.Client, method, authority, path string, body io.Reader, length int64) (int, string) {
+	r.t.Helper()
+	if length == 0 {
+		body = http.NoBody
+	}
+	req, err := http.NewRequest(method, "https://"+authority+path, body)
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	req.ContentLength = length
 	resp, err := c.Do(req)
 	if err != nil {
 		r.t.Fatalf("%s %s: %v", method, path, err)

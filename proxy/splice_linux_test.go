@@ -9,34 +9,6 @@ import (
 	"testing"
 )
 
-// echoServer sends back what it gets, until the end.
-func echoServer(t *testing.T) (authority string) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer func() { _ = c.Close() }()
-				_, _ = io.Copy(struct{ io.Writer }{c}, struct{ io.Reader }{c}) // not by splice: its pipes would be counted
-			}()
-		}
-	}()
-	t.Cleanup(func() {
-		_ = l.Close()
-		<-done
-	})
-	return l.Addr().String()
-}
-
 // pipesOpen counts this process's pipe ends.
 func pipesOpen(t *testing.T) int {
 	t.Helper()
@@ -56,7 +28,7 @@ func pipesOpen(t *testing.T) int {
 // A tunnel in which nothing moves holds its two connections and no pipe.
 func TestIdleTunnelsHoldNoPipes(t *testing.T) {
 	r := newRig(t)
-	host := echoServer(t)
+	host := echo(t)
 	before := pipesOpen(t)
 	for range 100 {
 		c, br, _ := r.connect(host)
@@ -74,7 +46,7 @@ func TestIdleTunnelsHoldNoPipes(t *testing.T) {
 // Many tunnels at once share pipes; none must see another's bytes.
 func TestTunnelsNeverMixTheirBytes(t *testing.T) {
 	r := newRig(t)
-	host := echoServer(t)
+	host := echo(t)
 	const tunnels, size = 40, 1 << 20
 	errs := make(chan string, tunnels)
 	for i := range tunnels {
