@@ -40,7 +40,7 @@ var (
 // to be larger than the limit not even a part is kept. trailers returns the fields
 // behind the body, once it has ended; it may be nil.
 func newReplay(req *http.Request, trailers func() http.Header, limit int64, dir string) *replay {
-	r := &replay{src: req.Body, trailers: trailers, limit: limit, kept: spool{dir: dir}}
+	r := &replay{src: req.Body, trailers: trailers, limit: limit, kept: spool{dir: dir, memory: spoolMemory}}
 	if r.src == http.NoBody {
 		r.src = nil
 	}

@@ -2,24 +2,25 @@ package proxy
 
 import "os"
 
-// spoolMemory is how much of a body is kept in memory before a file takes the rest.
+// spoolMemory is how much of a body replays keep in memory before a file takes the rest.
 const spoolMemory = 1 << 20
 
 // A spool keeps bytes so that they can be read again: the first in memory, the rest
 // in a file that has no name, so that nobody else can open it and nothing is left
 // behind however the process ends.
 type spool struct {
-	dir  string // of the file; "" is the system's for temporary files
-	mem  []byte
-	file *os.File
-	size int64
+	dir    string // of the file; "" is the system's for temporary files
+	memory int    // how many bytes are kept in memory
+	mem    []byte
+	file   *os.File
+	size   int64
 }
 
 // append keeps b. After an error the spool holds what it held before.
 func (s *spool) append(b []byte) error {
 	rest := b
 	if s.file == nil {
-		n := min(len(b), spoolMemory-len(s.mem))
+		n := min(len(b), s.memory-len(s.mem))
 		s.mem, rest = append(s.mem, b[:n]...), b[n:]
 	}
 	if len(rest) > 0 {
