@@ -45,7 +45,7 @@ func newIdentity(config Config, d *dialer, authority string, key identityKey, pa
 		// resumed session would not show whether the server asked.
 		id.tls.MaxVersion, id.tls.Renegotiation, id.tls.ClientSessionCache = tls.VersionTLS12, tls.RenegotiateOnceAsClient, nil
 	}
-	id.idle.timeout = min(time.Minute, config.IdleTimeout)
+	id.idle.timeout, id.idle.most = min(time.Minute, config.IdleTimeout), maxIdle
 	id.http2.setUp(id, config.IdleTimeout)
 	return id
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync"
 	"syscall"
 
@@ -137,6 +138,8 @@ func serve(ctx context.Context, o serveOptions) error {
 			o.listening(l.Addr())
 		}
 	}
+	// What the start has used and needs no more, most of it for the system's CA roots.
+	debug.FreeOSMemory()
 	err = server.Run(ctx, listeners...)
 	end()
 	wait.Wait()
