@@ -75,8 +75,8 @@ packages: $(STEP) ## install the Debian packages that the integration tests need
 	@$(STEP) packages integration/setup.sh
 
 .PHONY: bench
-bench: ## run all benchmarks (BENCH=REGEXP picks some)
-	@go test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem ./...
+bench: build/benchstat ## compare the benchmarks with the last release (BENCH=REGEXP, COUNT=6, BENCHTIME=1s)
+	@BENCH='$(BENCH)' COUNT='$(COUNT)' BENCHTIME='$(BENCHTIME)' tools/bench/bench.sh build/benchstat
 
 FUZZTIME ?= 60s
 .PHONY: fuzz
@@ -107,6 +107,9 @@ help: ## print this
 # The go command decides whether there is anything to build: it sees a new Go too.
 $(STEP): FORCE
 	@$(RELEASE) go build -C tools -ldflags '-s -w' -o ../$@ ./step
+
+build/benchstat: FORCE
+	@$(RELEASE) go build -C tools -ldflags '-s -w' -o ../$@ golang.org/x/perf/cmd/benchstat
 
 .PHONY: golangci-lint
 golangci-lint:
