@@ -78,6 +78,17 @@ packages: $(STEP) ## install the Debian packages that the integration tests need
 bench: build/benchstat ## compare the benchmarks with the last release (BENCH=REGEXP, COUNT=6, BENCHTIME=1s)
 	@BENCH='$(BENCH)' COUNT='$(COUNT)' BENCHTIME='$(BENCHTIME)' tools/bench/bench.sh build/benchstat
 
+# Not part of test, which only takes the smallest comparison that shows that it works.
+.PHONY: bench-compare
+bench-compare: build ## compare with nginx and squid (ROUNDS=5, BENCHTIME=3s, MIB=1024)
+	@rm -rf build/compare
+	mkdir -p build/compare
+	CERTPROXY_BIN="$(CURDIR)/bin/certproxy" \
+		env $(RELEASE) go test -C integration -vet=off -v -timeout=2h -run '^TestComparisonIsTaken$$' . \
+		-compare.subjects= -compare.out='$(CURDIR)/build/compare' -compare.rounds=$(or $(ROUNDS),5) \
+		-compare.time=$(or $(BENCHTIME),3s) -compare.mib=$(or $(MIB),1024) -compare.clients=32 -compare.idle=1000
+	cat build/compare/comparison.md
+
 FUZZTIME ?= 60s
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME (60s)
