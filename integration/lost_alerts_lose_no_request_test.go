@@ -23,7 +23,7 @@ import (
 // request fails, and each arrives behind the server once and whole, though all of
 // them meet two pairs that are refused first.
 func TestAlertsLostToResetsLoseNoRequest(t *testing.T) {
-	const requests = 104 // for each server: 13 for each of eight kinds
+	const requests = 64 // for each server: 8 for each of eight kinds
 	body := make([]byte, 8<<20)
 	rand.NewChaCha8([32]byte{3}).Read(body)
 	sum := sha256.Sum256(body)

@@ -48,7 +48,7 @@ func TestNothingGrowsFasterThanLinearlyWithClients(t *testing.T) {
 		for i, l := range levels {
 			c := newCrowd(t, s, proxy, l.size, l.http2, host)
 			connections, memory := c.connect(t)
-			f := c.measure(t, 2000)
+			f := c.measure(t, 1200)
 			t.Logf("%3d clients, HTTP/2 %-5t: %v", l.size, l.http2, f)
 			best[i] = best[i].better(f)
 			c.leave()
@@ -109,7 +109,7 @@ func TestNothingGrowsFasterThanLinearlyWithHosts(t *testing.T) {
 	best := make([]figures, len(levels))
 	for range 3 {
 		for i, c := range crowds {
-			f := c.measure(t, 2000)
+			f := c.measure(t, 1200)
 			t.Logf("8 clients, %3d of %5d hosts: %v", len(c.hosts), levels[i], f)
 			best[i] = best[i].better(f)
 		}

@@ -130,9 +130,9 @@ func part(r *rand.Rand, i int) []int {
 		n = edges[i%len(edges)]
 	case p < 20:
 		n = 0
-	case p < 70:
+	case p < 83:
 		n = r.IntN(64 << 10)
-	case p < 96:
+	case p < 98:
 		n = r.IntN(1 << 20)
 	default:
 		n = r.IntN(most)
