@@ -62,6 +62,9 @@ func TestAHeaderBeyondTheLimitIsRefused(t *testing.T) {
 	}
 	_ = conn.Close()
 	await(t, "the end of the request", written)
+	if tried := r.took(); len(tried) > 0 { // the server would have refused it, too
+		t.Errorf("attempts %v", tried)
+	}
 }
 
 func TestAnAnswerWithAHeaderBeyondTheLimitIsAnError(t *testing.T) {
