@@ -189,6 +189,7 @@ func TestAnUpgradedConnectionIsNeverUsedAgain(t *testing.T) {
 	if rest := <-ended; rest != "" {
 		t.Errorf("the server read %q", rest)
 	}
+	r.logged("request served") // only then is the connection given back, or up
 	if n := r.identities(host)[0].idle.age(0); n != 0 {
 		t.Errorf("%d connections are kept", n)
 	}

@@ -69,7 +69,7 @@ type sending struct {
 	complete  atomic.Bool // all of it has gone out
 }
 
-// newSending prepares a request; begin must follow.
+// newSending prepares a request, which roundTrip sends.
 func newSending(conn *upstreamConn, req *http.Request, body *replayReader, patience time.Duration) *sending {
 	return &sending{
 		conn: conn, req: req, body: body, patience: patience, began: time.Now(),

@@ -4,9 +4,14 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 
+	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/certproxy/certproxy/certs"
 )
 
 // Every arrow of the diagram in attempts.go, by its name.
@@ -116,3 +121,30 @@ func TestOtherStatusesCanMoveOn(t *testing.T) {
 type only int
 
 func (o only) Has(status int) bool { return status == int(o) }
+
+// A body is kept only while a pair is left that could need it: never for a single
+// one, and not for the last.
+func TestABodyIsKeptOnlyWhileAPairIsLeft(t *testing.T) {
+	for _, n := range []int{1, 3} {
+		up := &upstream{host: &certs.Host{Name: "h:443"}, settings: DefaultHostSettings(), memory: newMemory(0)}
+		for range n {
+			up.identities = append(up.identities, &identity{pair: &certs.Pair{}})
+		}
+		var kept []bool
+		a := &attempts{upstream: up, exchange: &exchange{}, log: zap.NewNop()}
+		a.send = func(id *identity, _ *http.Request, _ *replay, how plan, _ *sync.WaitGroup) outcome {
+			kept = append(kept, how.keep)
+			return outcome{identity: id, verdict: rejected, err: errKeyUnsupported}
+		}
+		req, err := http.NewRequest("PUT", "https://h/", strings.NewReader("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.roundTrip(req); err == nil {
+			t.Error("it was answered")
+		}
+		if want := []bool{true, true, false}[3-n:]; !slices.Equal(kept, want) {
+			t.Errorf("%d pairs: kept %v, want %v", n, kept, want)
+		}
+	}
+}
