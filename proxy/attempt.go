@@ -75,11 +75,11 @@ func (id *identity) sendHTTP1(o *outcome, req *http.Request, body *replay, how p
 // is surely open, or a new one.
 func (id *identity) acquire(req *http.Request, body *replay, how plan) (*upstreamConn, error) {
 	if !how.fresh {
-		within := id.idle.timeout
 		if hasEffects(req) || body.exists() && !how.keep {
-			within = surelyOpen
-		}
-		if c := id.idle.take(within); c != nil {
+			if c := id.idle.take(surelyOpen, 0); c != nil {
+				return c, nil
+			}
+		} else if c := id.idle.take(id.idle.timeout, surelyOpen); c != nil {
 			return c, nil
 		}
 	}

@@ -44,7 +44,7 @@ func (p *Proxy) carry(w *recorder, r *http.Request, x *exchange) {
 }
 
 // outgoingRequest makes the request that goes to the host: the same method, target,
-// query and fields.
+// query and fields. It takes over the incoming one's header.
 func outgoingRequest(in *http.Request, authority string) *http.Request {
 	out := (&http.Request{
 		Method: in.Method, Host: in.Host, ContentLength: in.ContentLength, Body: in.Body, Trailer: in.Trailer.Clone(),
@@ -53,7 +53,7 @@ func outgoingRequest(in *http.Request, authority string) *http.Request {
 			Scheme: "https", Host: authority,
 			Path: in.URL.Path, RawPath: in.URL.RawPath, RawQuery: in.URL.RawQuery, ForceQuery: in.URL.ForceQuery,
 		},
-		Header: make(http.Header, len(in.Header)+4),
+		Header: in.Header,
 	}).WithContext(in.Context())
 	if in.ContentLength == 0 {
 		out.Body = nil
@@ -65,11 +65,12 @@ func outgoingRequest(in *http.Request, authority string) *http.Request {
 	if path, _, _ := strings.Cut(in.RequestURI, "?"); path == "*" || strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") {
 		out.URL.Opaque = path
 	}
-	endToEnd(out.Header, in.Header)
-	if hasToken(in.Header["Te"], "trailers") {
+	trailers, protocol := hasToken(in.Header["Te"], "trailers"), upgradeTo(in.Header)
+	keepEndToEnd(out.Header)
+	if trailers {
 		out.Header["Te"] = []string{"trailers"}
 	}
-	if protocol := upgradeTo(in.Header); protocol != "" && in.ProtoAtLeast(1, 1) { // HTTP/1.0 has none
+	if protocol != "" && in.ProtoAtLeast(1, 1) { // HTTP/1.0 has none
 		out.Header["Connection"], out.Header["Upgrade"] = []string{"Upgrade"}, []string{protocol}
 	}
 	if _, ok := out.Header["User-Agent"]; !ok {

@@ -2,25 +2,49 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/certproxy/certproxy/certs"
+	"github.com/certproxy/certproxy/internal/http1"
 )
 
-// newOuterServer returns the server that clients connect to.
-func (p *Proxy) newOuterServer() *http.Server {
-	return &http.Server{
-		Handler:           http.HandlerFunc(p.serveOuter),
-		ReadHeaderTimeout: p.config.HeaderTimeout,
-		IdleTimeout:       p.config.IdleTimeout,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          zap.NewStdLog(p.log.Named("http")),
+// newServer returns a server of HTTP/1.
+func (p *Proxy) newServer(handler http.HandlerFunc, maxHeader int) *http1.Server {
+	return &http1.Server{
+		Handler:       handler,
+		HeaderTimeout: p.config.HeaderTimeout,
+		IdleTimeout:   p.config.IdleTimeout,
+		MaxHeader:     maxHeader,
+		Refuse: func(w io.Writer, why *http1.Malformed) {
+			p.log.Warn("request refused", zap.Int("status", why.Status), zap.String("reason", why.Reason), zap.String("hint", why.Hint))
+			_ = malformedRefusal(why).writeTo(w, &http.Request{})
+		},
+		Panicked: func(v any) { p.caught(v, "") },
+		Retried: func(err error) {
+			p.log.Error("a connection cannot be accepted", zap.String("reason", err.Error()), zap.String("hint", acceptHint(err)))
+		},
 	}
+}
+
+const (
+	// maxConnectHeader bounds the header of what is said to the proxy itself.
+	maxConnectHeader = 64 << 10
+	// maxRequestHeader bounds that of what goes to a host: as net/http has it.
+	maxRequestHeader = 1 << 20
+)
+
+func acceptHint(err error) string {
+	if errors.Is(err, syscall.EMFILE) {
+		return "raise the limit of open files (LimitNOFILE in the unit, or ulimit -n)"
+	}
+	return "see what the machine has run out of"
 }
 
 // serveOuter is the first look at a request: CONNECT goes on, anything else is not
@@ -115,7 +139,10 @@ func (c *connect) hijacked(r *http.Request, conn net.Conn) {
 	// http.Server cancels the request when it has seen the client's end of file, but
 	// a client may half-close right behind its CONNECT and still want the answer.
 	r = r.WithContext(context.WithoutCancel(r.Context()))
-	p.conns.add(conn)
+	if !p.conns.add(conn) {
+		_ = conn.Close()
+		return
+	}
 	kept, moved := false, false
 	defer func() {
 		p.caught(recover(), c.authority)
@@ -127,7 +154,7 @@ func (c *connect) hijacked(r *http.Request, conn net.Conn) {
 		}
 	}()
 	if c.action == certs.Intercept {
-		kept = p.intercept(r, c, conn)
+		kept = p.intercept(c, conn)
 		return
 	}
 	moved = p.tunnel(r, c, conn)

@@ -78,7 +78,7 @@ func (w *stashWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 }
 
 // takeEarly returns what the client sent behind its CONNECT, and lets go of all that
-// net/http has kept for the connection.
+// the server has kept for the connection.
 func (c *connect) takeEarly() []byte {
 	br := c.writer.early
 	c.writer = nil

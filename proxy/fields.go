@@ -29,6 +29,16 @@ func endToEnd(dst, src http.Header) {
 	}
 }
 
+// keepEndToEnd removes the fields that are about one connection.
+func keepEndToEnd(h http.Header) {
+	named := h["Connection"]
+	for name := range h {
+		if hopByHop(name) || len(named) > 0 && names(named, name) {
+			delete(h, name)
+		}
+	}
+}
+
 // names reports whether a list of options has a field's name among them.
 func names(lists []string, name string) bool {
 	for _, list := range lists {

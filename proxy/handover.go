@@ -50,6 +50,7 @@ func (h *handover) Addr() net.Addr { return &net.UnixAddr{Name: "intercepted", N
 type liveConns struct {
 	mu      sync.Mutex
 	conns   map[net.Conn]struct{}
+	over    bool          // drained: no more are taken
 	changed chan struct{} // closed and replaced at each removal
 }
 
@@ -57,10 +58,14 @@ func newLiveConns() *liveConns {
 	return &liveConns{conns: map[net.Conn]struct{}{}, changed: make(chan struct{})}
 }
 
-func (l *liveConns) add(c net.Conn) {
+// add reports whether the connection may live. Once all are drained none may.
+func (l *liveConns) add(c net.Conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.conns[c] = struct{}{}
+	if !l.over {
+		l.conns[c] = struct{}{}
+	}
+	return !l.over
 }
 
 func (l *liveConns) remove(c net.Conn) {
@@ -77,6 +82,7 @@ func (l *liveConns) drain(ctx context.Context) (cut int) {
 	for {
 		l.mu.Lock()
 		left, changed := len(l.conns), l.changed
+		l.over = left == 0
 		if left > 0 && ctx.Err() != nil && cut == 0 {
 			cut = left
 			for c := range l.conns {

@@ -7,7 +7,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -15,21 +17,24 @@ import (
 )
 
 // intercept terminates the client's TLS with a leaf for the host and hands the
-// connection to the inner server. It reports whether that server owns it now.
-func (p *Proxy) intercept(r *http.Request, c *connect, conn net.Conn) bool {
+// connection to the inner server of its protocol. It reports whether that owns it now.
+func (p *Proxy) intercept(c *connect, conn net.Conn) bool {
 	if _, err := io.WriteString(conn, established); err != nil {
 		return false
 	}
 	inner := &interceptedConn{wire: newWire(conn, c.takeEarly(), p.dialer.buffers), connect: c}
 	secured := tls.Server(inner, p.clientTLS)
-	ctx, cancel := context.WithTimeout(r.Context(), p.config.HandshakeTimeout)
-	defer cancel()
-	if err := secured.HandshakeContext(ctx); err != nil {
+	_ = conn.SetDeadline(time.Now().Add(p.config.HandshakeTimeout))
+	if err := secured.Handshake(); err != nil {
 		p.log.Warn("client handshake failed", zap.String("client", c.client), zap.String("host", c.authority),
 			zap.String("reason", printable(err.Error(), 200)), zap.String("hint", handshakeHint(err)))
 		return false
 	}
-	return p.inner.give(secured)
+	_ = conn.SetDeadline(time.Time{})
+	if secured.ConnectionState().NegotiatedProtocol == "h2" {
+		return p.inner.give(secured)
+	}
+	return p.inner1.Go(context.WithValue(context.Background(), interceptKey{}, inner), secured)
 }
 
 // newClientTLS is the server side's configuration for every CONNECT. The leaf is the
@@ -59,7 +64,7 @@ func handshakeHint(err error) string {
 		return "the client refused: " + err.Error()
 	case errors.As(err, &notTLS):
 		return "the client did not speak TLS inside CONNECT: use an https URL"
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		return "the client did not finish its handshake in time"
 	default:
 		return "the client ended the connection; one that does not trust the local CA may do so without a word"
@@ -74,9 +79,8 @@ type interceptedConn struct {
 
 type interceptKey struct{}
 
-// newInnerServer returns the server of the terminated connections. crypto/tls has
-// negotiated HTTP/1.1 or HTTP/2 before it gets one.
-func (p *Proxy) newInnerServer() *http.Server {
+// newHTTP2Server returns the server of the terminated connections that speak HTTP/2.
+func (p *Proxy) newHTTP2Server() *http.Server {
 	return &http.Server{
 		Handler:           http.HandlerFunc(p.serveInner),
 		ReadHeaderTimeout: p.config.HeaderTimeout,

@@ -21,6 +21,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/certproxy/certproxy/certs"
+	"github.com/certproxy/certproxy/internal/http1"
 )
 
 // An Index says which client certificates belong to a host. Lookup runs on every
@@ -65,8 +66,10 @@ type Proxy struct {
 	dialer    *dialer
 	upstreams *upstreams
 	clientTLS *tls.Config    // of intercepted connections
-	inner     *handover      // intercepted connections on their way to server
-	server    *http.Server   // serves intercepted connections, HTTP/1.1 and HTTP/2
+	outer     *http1.Server  // serves what clients say to the proxy itself
+	inner1    *http1.Server  // serves intercepted connections that speak HTTP/1.1
+	inner     *handover      // those that speak HTTP/2, on their way to inner2
+	inner2    *http.Server   // serves them
 	conns     *liveConns     // hijacked connections, tunnels among them
 	tunnels   sync.WaitGroup // for the goroutines of tunnels, whose connections are in conns
 	pipes     *pipePool      // for what tunnels splice
@@ -109,7 +112,8 @@ func New(config Config) (*Proxy, error) {
 	p.dialer = newDialer(config)
 	p.upstreams = newUpstreams(config, p.dialer)
 	p.door = newDoor(p)
-	p.server = p.newInnerServer()
+	p.outer = p.newServer(p.serveOuter, maxConnectHeader)
+	p.inner1, p.inner2 = p.newServer(p.serveInner, maxRequestHeader), p.newHTTP2Server()
 	return p, nil
 }
 
@@ -118,23 +122,23 @@ func New(config Config) (*Proxy, error) {
 // when every connection and goroutine has ended; the error is that of a listener
 // that failed by itself.
 func (p *Proxy) Run(ctx context.Context, listeners ...net.Listener) error {
-	outer := p.newOuterServer()
 	failed := make(chan error, len(listeners))
 	for _, l := range listeners {
 		p.dialer.refuse(l.Addr())
 		p.wait.Go(func() {
-			if err := outer.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			// What is in flight outlives ctx.
+			if err := p.outer.Serve(context.WithoutCancel(ctx), l); !errors.Is(err, http1.ErrClosed) {
 				failed <- fmt.Errorf("listener %s: %w", l.Addr(), err)
 			}
 		})
 	}
-	p.wait.Go(func() { _ = p.server.Serve(p.inner) }) // ends when it is closed below
+	p.wait.Go(func() { _ = p.inner2.Serve(p.inner) }) // ends when it is closed below
 	var err error
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	p.drain(outer)
+	p.drain()
 	p.wait.Wait()
 	p.tunnels.Wait()
 	p.pipes.close()
@@ -142,18 +146,20 @@ func (p *Proxy) Run(ctx context.Context, listeners ...net.Listener) error {
 	return err
 }
 
-// drain ends both servers. The outer one first: a connection it has hijacked shows
-// up in conns until it is handed to the inner one or has ended.
-func (p *Proxy) drain(outer *http.Server) {
+// drain ends the servers. The outer one first: a connection that was taken over from
+// it shows up in conns until it is handed to an inner one or has ended.
+func (p *Proxy) drain() {
 	ctx, cancel := context.WithTimeout(context.Background(), p.config.DrainTimeout)
 	defer cancel()
-	_ = outer.Shutdown(ctx)
-	_ = p.server.Shutdown(ctx)
+	_ = p.outer.Shutdown(ctx)
+	_ = p.inner1.Shutdown(ctx)
+	_ = p.inner2.Shutdown(ctx)
 	if cut := p.conns.drain(ctx); cut > 0 {
 		p.log.Warn("connections cut after the drain timeout", zap.Int("connections", cut), zap.Duration("timeout", p.config.DrainTimeout))
 	}
-	_ = outer.Close()
-	_ = p.server.Close()
+	p.outer.Close()
+	p.inner1.Close()
+	_ = p.inner2.Close()
 }
 
 // Reloaded tells the proxy that the index was swapped, or that settings changed:

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/certproxy/certproxy/certs"
+	"github.com/certproxy/certproxy/internal/http1"
 )
 
 // A refusal is an answer of our own: what failed and what to do.
@@ -26,6 +27,10 @@ type refusal struct {
 func internalRefusal() *refusal {
 	return &refusal{status: http.StatusInternalServerError, kind: "proxy_internal_error",
 		text: "the request came in on a way that should not exist", hint: "report it with the log"}
+}
+
+func malformedRefusal(why *http1.Malformed) *refusal {
+	return &refusal{status: why.Status, kind: "http_request_error", text: "the request was not understood: " + why.Reason, hint: why.Hint, close: true}
 }
 
 func (f *refusal) Error() string { return f.text }

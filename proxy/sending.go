@@ -46,7 +46,7 @@ type sending struct {
 	ours       bool          // it was not the client's wish
 	hesitation time.Duration // how long that may take
 	unheard    bool          // it took longer
-	wanted     chan bool
+	wanted     chan bool     // nil for no body
 
 	interim func(status int, fields http.Header) // told of answers before the final one
 
@@ -57,7 +57,7 @@ type sending struct {
 
 	mu       sync.Mutex
 	answered bool          // the header is here: no deadline applies any more
-	written  chan struct{} // closed when the request is written, or cannot be
+	written  chan struct{} // closed when the request is written, or cannot be; nil for no body, where that is so before anything is read
 	writeErr error         // valid after that
 	stopped  error         // why the body ended early; the writer's, for net/http wraps it beyond recognition
 
@@ -71,10 +71,11 @@ type sending struct {
 
 // newSending prepares a request, which roundTrip sends.
 func newSending(conn *upstreamConn, req *http.Request, body *replayReader, patience time.Duration) *sending {
-	return &sending{
-		conn: conn, req: req, body: body, patience: patience, began: time.Now(),
-		wanted: make(chan bool, 1), written: make(chan struct{}),
+	s := &sending{conn: conn, req: req, body: body, patience: patience, began: time.Now()}
+	if body != nil {
+		s.wanted, s.written = make(chan bool, 1), make(chan struct{})
 	}
+	return s
 }
 
 // roundTrip sends the request and returns the final answer's header. The body of the
@@ -111,7 +112,9 @@ func (s *sending) roundTrip(writers *sync.WaitGroup) (*http.Response, error) {
 
 // write writes the request, with its body if there is one.
 func (s *sending) write() {
-	defer close(s.written)
+	if s.written != nil {
+		defer close(s.written)
+	}
 	out := *s.req
 	out.Body = nil
 	if s.body != nil {
@@ -228,16 +231,25 @@ func (s *sending) readError(err error) error {
 		}
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		select {
-		case <-s.written:
-			if s.writeErr != nil && !errors.Is(s.writeErr, os.ErrDeadlineExceeded) {
-				return s.writeErr // the wait was for its reason, and none came
-			}
-		default:
+		if s.isWritten() && s.writeErr != nil && !errors.Is(s.writeErr, os.ErrDeadlineExceeded) {
+			return s.writeErr // the wait was for its reason, and none came
 		}
 		return errAttemptTimeout
 	}
 	return err
+}
+
+// isWritten reports whether the request is written, or cannot be: writeErr is valid.
+func (s *sending) isWritten() bool {
+	if s.written == nil {
+		return true
+	}
+	select {
+	case <-s.written:
+		return true
+	default:
+		return false
+	}
 }
 
 // giveUpBody ends the writing of a body that is not wanted any more.
@@ -252,10 +264,8 @@ func (s *sending) giveUpBody() {
 // finished reports whether the request was written to its end. An answer can be
 // here while its last bytes are still being written.
 func (s *sending) finished() bool {
-	select {
-	case <-s.written:
+	if s.isWritten() {
 		return s.writeErr == nil
-	default:
 	}
 	if !s.ending.Load() {
 		return false

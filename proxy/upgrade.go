@@ -24,9 +24,11 @@ func (p *Proxy) switchProtocols(w *recorder, r *http.Request, x *exchange, resp 
 		p.answerError(w, r, x, errUnasked101)
 		return
 	}
-	p.conns.add(client) // its server forgets it here
-	defer p.conns.remove(client)
 	defer func() { _ = client.Close() }()
+	if !p.conns.add(client) { // its server has forgotten it
+		return
+	}
+	defer p.conns.remove(client)
 	w.status = http.StatusSwitchingProtocols
 	h := make(http.Header, len(resp.Header))
 	endToEnd(h, resp.Header)

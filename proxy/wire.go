@@ -39,6 +39,9 @@ func newWire(c net.Conn, early []byte, buffers *wireBuffers) *wire {
 	return w
 }
 
+// NetConn returns the connection itself.
+func (w *wire) NetConn() net.Conn { return w.Conn }
+
 // A wireBuffers lends the buffers of wide wires.
 type wireBuffers struct{ pool sync.Pool }
 

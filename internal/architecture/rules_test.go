@@ -26,7 +26,7 @@ func folders() []folder {
 		},
 		{
 			dir:     "proxy",
-			ours:    []string{"certs"},
+			ours:    []string{"certs", "internal/http1"},
 			outside: []string{"github.com/elazarl/goproxy", "go.uber.org/zap/...", "golang.org/x/net/..."},
 			why:     "it asks small interfaces of its own for the index and the leaf, so that it can be tested without disk or CA",
 		},
@@ -54,6 +54,11 @@ func folders() []folder {
 			ours:    []string{"certs"},
 			outside: []string{"go.yaml.in/yaml/v4"},
 			why:     "it turns one file into a value; of certs it takes no more than how a host is written",
+		},
+		{
+			dir:     "internal/http1",
+			outside: []string{"golang.org/x/net/http/httpguts"},
+			why:     "what reaches a handler is decided here, and nothing else is: it can be held against net/http alone",
 		},
 		{
 			dir: "internal/throwaway",
