@@ -50,6 +50,7 @@ func acceptHint(err error) string {
 // serveOuter is the first look at a request: CONNECT goes on, anything else is not
 // served here and says so.
 func (p *Proxy) serveOuter(w http.ResponseWriter, r *http.Request) {
+	p.rest.stir()
 	if r.Method != http.MethodConnect {
 		p.refuseNonProxy(w, r)
 		return

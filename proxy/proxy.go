@@ -73,6 +73,7 @@ type Proxy struct {
 	conns     *liveConns     // hijacked connections, tunnels among them
 	tunnels   sync.WaitGroup // for the goroutines of tunnels, whose connections are in conns
 	pipes     *pipePool      // for what tunnels splice
+	rest      *rest          // gives memory back when it is quiet
 	wait      sync.WaitGroup // for the goroutines of Run
 }
 
@@ -107,7 +108,7 @@ func New(config Config) (*Proxy, error) {
 			*d.value = d.unset
 		}
 	}
-	p := &Proxy{config: config, log: config.Logger, conns: newLiveConns(), inner: newHandover(), pipes: &pipePool{},
+	p := &Proxy{config: config, log: config.Logger, conns: newLiveConns(), inner: newHandover(), pipes: &pipePool{}, rest: newRest(),
 		clientTLS: newClientTLS(config.Leaves)}
 	p.dialer = newDialer(config)
 	p.upstreams = newUpstreams(config, p.dialer)
@@ -142,6 +143,7 @@ func (p *Proxy) Run(ctx context.Context, listeners ...net.Listener) error {
 	p.wait.Wait()
 	p.tunnels.Wait()
 	p.pipes.close()
+	p.rest.close()
 	p.upstreams.close()
 	return err
 }

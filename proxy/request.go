@@ -41,6 +41,7 @@ func (p *Proxy) serveInner(w http.ResponseWriter, r *http.Request) {
 		internalRefusal().serve(w, r)
 		return
 	}
+	p.rest.stir()
 	c := inner.connect
 	began, x := time.Now(), &exchange{trailers: func() http.Header { return r.Trailer }}
 	rec := &recorder{ResponseWriter: w}

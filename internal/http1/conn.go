@@ -124,8 +124,7 @@ func (c *conn) await() bool {
 		_, err := c.br.Peek(1)
 		return err == nil && c.phase.CompareAndSwap(fresh, busy)
 	}
-	_ = c.nc.SetReadDeadline(time.Now().Add(c.server.IdleTimeout))
-	if len(c.src.ahead) == 0 && c.src.readAhead() != nil {
+	if len(c.src.ahead) == 0 && !c.awaitNext() {
 		return false
 	}
 	if !c.phase.CompareAndSwap(idle, busy) {
@@ -133,6 +132,24 @@ func (c *conn) await() bool {
 	}
 	c.br = c.server.buffers.reader(&c.src)
 	return true
+}
+
+// settled is after how long without a request a connection is taken to be idle.
+const settled = 500 * time.Millisecond
+
+// awaitNext waits for the first byte of a further request, after a while on as little
+// stack as can be.
+func (c *conn) awaitNext() bool {
+	until := time.Now().Add(c.server.IdleTimeout)
+	_ = c.nc.SetReadDeadline(time.Now().Add(min(settled, c.server.IdleTimeout)))
+	err := c.src.readAhead()
+	for errors.Is(err, os.ErrDeadlineExceeded) && time.Now().Before(until) {
+		// TLS has nothing left either, or the read would have returned it.
+		_ = c.nc.SetReadDeadline(until)
+		awaitReadable(c.below())
+		err = c.src.readAhead()
+	}
+	return err == nil
 }
 
 // release gives the buffers back.
