@@ -1,0 +1,308 @@
+package upstreamproxy
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const yes = "HTTP/1.1 200 Connection established\r\n\r\n"
+
+func TestATunnelIsABareConnectionWhateverTheYesLooksLike(t *testing.T) {
+	for _, c := range []struct{ name, answer, first string }{
+		{"nothing but yes", yes, ""},
+		{"HTTP/1.0, as tinyproxy", "HTTP/1.0 200 Connection established\r\nProxy-agent: tinyproxy/1.11.1\r\n\r\n", ""},
+		{"any 2xx", "HTTP/1.1 204 No Content\r\n\r\n", ""},
+		{"no reason", "HTTP/1.1 200\r\n\r\n", ""},
+		{"bare line feeds", "HTTP/1.1 200 OK\nVia: 1.1 squid\n\n", ""},
+		{"the host speaks first", yes + "SSH-2.0-OpenSSH_9.2\r\n\r\n", "SSH-2.0-OpenSSH_9.2\r\n\r\n"},
+		{"the host speaks first, in newlines", yes + "\r\n\r\n\n\n", "\r\n\r\n\n\n"},
+		{"behind bare line feeds too", "HTTP/1.1 200 OK\n\n\nhello", "\nhello"},
+		{"1xx before it", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + yes + "hello", "hello"},
+		{"Content-Length is ignored", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "hello"},
+		{"two of it", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 7\r\n\r\nhello", "hello"},
+		{"nonsense of it", "HTTP/1.1 200 OK\r\nContent-Length: much\r\n\r\nhello", "hello"},
+		{"Transfer-Encoding is ignored", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello", "5\r\nhello"},
+		{"an unknown one", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\nhello", "hello"},
+		{"Connection: close is ignored", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", ""},
+		{"a large header", "HTTP/1.1 200 OK\r\n" + strings.Repeat("X-Filler: "+strings.Repeat("x", 1000)+"\r\n", 60) + "\r\nhello", "hello"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, addr := answering(t, c.answer)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			conn, err := through(t, "http://"+addr).DialContext(ctx, "tcp", "registry.example:443")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if _, bare := conn.(*net.TCPConn); !bare {
+				t.Errorf("the tunnel is a %T; only a bare *net.TCPConn can be spliced", conn)
+			}
+			cancel() // means nothing to a tunnel that stands
+			echoes(t, conn, c.first)
+		})
+	}
+}
+
+func TestTheProxyIsAskedByTheBook(t *testing.T) {
+	for _, c := range []struct{ user, host, want string }{
+		{"", "registry.example:443", "CONNECT registry.example:443 HTTP/1.1\r\nHost: registry.example:443\r\nUser-Agent: certproxy\r\n\r\n"},
+		{"", "[2001:db8::1]:5000", "CONNECT [2001:db8::1]:5000 HTTP/1.1\r\nHost: [2001:db8::1]:5000\r\nUser-Agent: certproxy\r\n\r\n"},
+		{"", "10.1.2.3:80", "CONNECT 10.1.2.3:80 HTTP/1.1\r\nHost: 10.1.2.3:80\r\nUser-Agent: certproxy\r\n\r\n"},
+		{"user:p%40ss%2Fw%3A%25%C3%B6%20rd@", "a.example:1", "CONNECT a.example:1 HTTP/1.1\r\nHost: a.example:1\r\nUser-Agent: certproxy\r\n" +
+			"Proxy-Authorization: Basic dXNlcjpwQHNzL3c6JcO2IHJk\r\n\r\n"}, // user:p@ss/w:%ö rd
+		{"token@", "a.example:1", "CONNECT a.example:1 HTTP/1.1\r\nHost: a.example:1\r\nUser-Agent: certproxy\r\nProxy-Authorization: Basic dG9rZW46\r\n\r\n"},
+	} {
+		proxy, addr := answering(t, yes)
+		conn, err := through(t, "http://"+c.user+addr).DialContext(soon(t), "tcp", c.host)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		conn.Close()
+		if got := proxy.request(t); got != c.want {
+			t.Errorf("the proxy was asked\n%q\nwant\n%q", got, c.want)
+		}
+	}
+}
+
+// What could change the request's meaning goes nowhere.
+func TestAHostThatIsNoneIsNotSent(t *testing.T) {
+	for _, host := range []string{"a.example:443 HTTP/1.1\r\nX: y", "a.example:443\r\n", "a b:443", "a/b:443", "a@b:443", "bücher.example:443", ":443", "a.example:", "a.example"} {
+		proxy, addr := answering(t, yes)
+		conn, err := through(t, "http://"+addr).DialContext(soon(t), "tcp", host)
+		if err == nil {
+			conn.Close()
+			t.Errorf("%q is connected to", host)
+		}
+		proxy.mu.Lock()
+		if len(proxy.asked) > 0 {
+			t.Errorf("%q was sent as %q", host, proxy.asked)
+		}
+		proxy.mu.Unlock()
+	}
+}
+
+func TestWhatIsNotForTheProxyIsDialedDirectly(t *testing.T) {
+	proxy, addr := answering(t, yes)
+	host := serve(t, func(c net.Conn) { _, _ = io.Copy(c, c) })
+	conn, err := through(t, "http://"+addr).DialContext(soon(t), "tcp", host) // 127.0.0.1
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	echoes(t, conn, "")
+	if len(proxy.asked) > 0 {
+		t.Errorf("the proxy was asked %q", proxy.asked)
+	}
+}
+
+func TestARefusalSaysWhatToDo(t *testing.T) {
+	const user, none = "user:s3cret@", ""
+	for _, c := range []struct {
+		name, user, answer string
+		status             int
+		text, hint         string
+	}{
+		{"forbidden", none, "HTTP/1.1 403 Forbidden\r\nContent-Length: 3000\r\n\r\n<html>", 403,
+			"answered 403 Forbidden to CONNECT registry.example:443", "it does not allow this destination or port"},
+		{"no credentials", none, "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"x\"\r\n\r\n", 407,
+			"answered 407 Proxy Authentication Required to", "put credentials into the URL in upstream_proxy: http://USER:PASSWORD@127.0.0.1:"},
+		{"no challenge", none, "HTTP/1.1 407 No\r\n\r\n", 407, "answered 407 No", "put credentials into the URL in upstream_proxy"},
+		{"wrong credentials", user, "HTTP/1.1 407 No\r\nProxy-Authenticate: Negotiate\r\nProxy-Authenticate: basic\r\n\r\n", 407,
+			"answered 407 No", "correct the credentials in the URL in upstream_proxy"},
+		{"other credentials", user, "HTTP/1.1 407 No\r\nProxy-Authenticate: Negotiate\r\nProxy-Authenticate: NTLM\r\n\r\n", 407,
+			"answered 407 No", "it wants credentials by Negotiate or NTLM, and certproxy has no others than Basic"},
+		{"squid cannot resolve", none, "HTTP/1.1 503 Service Unavailable\r\nX-Squid-Error: ERR_DNS_FAIL 0\r\n\r\n", 503,
+			"answered 503 Service Unavailable to CONNECT registry.example:443 (ERR_DNS_FAIL 0)", "it could not reach the destination"},
+		{"a web server", none, "HTTP/1.1 405 Method Not Allowed\r\n\r\n", 405, "answered 405 Method Not Allowed", "check that upstream_proxy names a proxy"},
+		{"a redirect", none, "HTTP/1.1 302 Found\r\nLocation: https://portal.example/\r\n\r\n", 302, "answered 302 Found", "look at its log"},
+		{"another protocol", none, "HTTP/1.1 101 Switching Protocols\r\n\r\n", 101, "answered 101", "look at its log"},
+		{"a status beyond all", none, "HTTP/1.1 999 Denied\r\n\r\n", 999, "answered 999 Denied", "look at its log"},
+		{"after 1xx", none, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 403 Forbidden\r\n\r\n", 403, "answered 403", "it does not allow"},
+		{"a reason with an escape", none, "HTTP/1.1 403 \x1b[31mred\x00\xff\r\n\r\n", 403, "answered 403 ?[31mred??", "it does not allow"},
+		{"a reason without end", none, "HTTP/1.1 502 " + strings.Repeat("x", 10000) + "\r\n\r\n", 502, "xxx... to CONNECT", "it could not reach"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, addr := answering(t, c.answer)
+			_, err := through(t, "http://"+c.user+addr).DialContext(soon(t), "tcp", "registry.example:443")
+			e := fails(t, err, ErrRefused, addr)
+			if e.Status != c.status || !strings.Contains(e.Text, c.text) || !strings.HasPrefix(e.Hint, c.hint) {
+				t.Errorf("%d %s\nwant %d, %q; %q", e.Status, err, c.status, c.text, c.hint)
+			}
+		})
+	}
+}
+
+func TestAnAnswerThatIsNoneIsNotATunnel(t *testing.T) {
+	for _, c := range []struct{ name, answer, text string }{
+		{"nothing", "", "it closed the connection"},
+		{"a part of the status line", "HTTP/1.1 2", "it closed the connection"},
+		{"no empty line", "HTTP/1.1 200 OK\r\nVia: 1.1 squid\r\n", "it closed the connection"},
+		{"only 1xx", "HTTP/1.1 100 Continue\r\n\r\n", "it closed the connection"},
+		{"a TLS alert", "\x15\x03\x01\x00\x02\x02\x46", "the answer is not HTTP"},
+		{"another protocol", "SSH-2.0-OpenSSH_9.2\r\n", "the answer is not HTTP"},
+		{"an empty line", "\r\n\r\n", "the answer is not HTTP"},
+		{"no status", "HTTP/1.1\r\n\r\n", "the answer is not HTTP"},
+		{"a word for status", "HTTP/1.1 OK\r\n\r\n", "the answer is not HTTP"},
+		{"a long status", "HTTP/1.1 2000 OK\r\n\r\n", "the answer is not HTTP"},
+		{"a signed status", "HTTP/1.1 +20 OK\r\n\r\n", "the answer is not HTTP"},
+		{"a version that is none", "HTTP/one 200 OK\r\n\r\n", "the answer is not HTTP"},
+		{"a field that is none", "HTTP/1.1 200 OK\r\nno colon\r\n\r\n", "the answer is not HTTP"},
+		{"a header without end", "HTTP/1.1 200 OK\r\nX-Filler: " + strings.Repeat("x", 1<<20), "larger than 64 KiB"},
+		{"a header of too many lines", "HTTP/1.1 200 OK\r\n" + strings.Repeat("X: y\r\n", 64<<10) + "\r\n", "larger than 64 KiB"},
+		{"1xx without end", strings.Repeat("HTTP/1.1 102 Processing\r\n\r\n", 64<<10), "larger than 64 KiB"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			addr := serve(t, func(conn net.Conn) {
+				if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+					_, _ = io.WriteString(conn, c.answer)
+				}
+			})
+			_, err := through(t, "http://user:s3cret@"+addr).DialContext(soon(t), "tcp", "registry.example:443")
+			if e := fails(t, err, ErrNoAnswer, addr); !strings.Contains(e.Text, c.text) {
+				t.Errorf("%s\nwant %q", err, c.text)
+			}
+		})
+	}
+}
+
+func TestAnUnreachableProxyIsSaidToBeThat(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	l.Close()
+	_, err = through(t, "http://user:s3cret@"+addr).DialContext(soon(t), "tcp", "registry.example:443")
+	e := fails(t, err, ErrUnreachable, addr)
+	if want := "upstream proxy " + addr + " cannot be reached: connection refused; check that it runs, and that upstream_proxy is right"; !strings.HasPrefix(e.Error(), want) {
+		t.Errorf("%s\nwant %s", e, want)
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Error("the cause is not in it")
+	}
+}
+
+// HTTPS_PROXY in certproxy's environment may be certproxy: it is for its clients. Dial
+// knows, and its error comes out.
+func TestALoopNamesTheSettingThatMakesIt(t *testing.T) {
+	errLoop := errors.New("the destination is this proxy itself")
+	for name, config := range map[string]Config{
+		"HTTPS_PROXY":    {Getenv: env("HTTPS_PROXY=http://127.0.0.1:3128")},
+		"upstream_proxy": {URL: "http://127.0.0.1:3128"},
+	} {
+		config.Dial = func(_ context.Context, network, addr string) (net.Conn, error) {
+			if network != "tcp" || addr != "127.0.0.1:3128" {
+				t.Errorf("dialed %s %s; want the proxy", network, addr)
+			}
+			return nil, &net.OpError{Op: "dial", Net: network, Err: errLoop} // as net.Dialer returns what Control does
+		}
+		_, err := newDialer(t, config).DialContext(soon(t), "tcp", "registry.example:443")
+		e := fails(t, err, ErrUnreachable, "127.0.0.1:3128")
+		if !errors.Is(err, errLoop) {
+			t.Errorf("errLoop is not in %v", err)
+		}
+		for _, want := range []string{errLoop.Error(), name, "certproxy itself"} {
+			if !strings.Contains(e.Error(), want) {
+				t.Errorf("%s\nwant %q in it", e, want)
+			}
+		}
+	}
+}
+
+var errOwner = errors.New("connect_timeout is over")
+
+// Wherever a proxy falls silent, the end of the context is the end of the wait, and of
+// the connection.
+func TestTheEndOfTheContextEndsEveryWait(t *testing.T) {
+	for _, c := range []struct {
+		name, scheme string
+		says         string // before it falls silent
+		kind         Kind
+	}{
+		{"before the answer", "http", "", ErrNoAnswer},
+		{"inside the header", "http", "HTTP/1.1 200 OK\r\nVia: 1.1", ErrNoAnswer},
+		{"after 1xx", "http", "HTTP/1.1 100 Continue\r\n\r\n", ErrNoAnswer},
+		{"in the TLS handshake", "https", "", ErrHandshake},
+	} {
+		silent := func(t *testing.T) (addr string, met, closed chan struct{}) {
+			met, closed = make(chan struct{}), make(chan struct{})
+			return serve(t, func(conn net.Conn) {
+				defer close(closed)
+				_, _ = conn.Read(make([]byte, 1)) // the CONNECT or the ClientHello comes
+				_, _ = io.WriteString(conn, c.says)
+				close(met)
+				_, _ = io.Copy(io.Discard, conn)
+			}), met, closed
+		}
+		t.Run("canceled "+c.name, func(t *testing.T) {
+			addr, met, closed := silent(t)
+			ctx, cancel := context.WithCancel(soon(t))
+			go func() {
+				<-met
+				cancel()
+			}()
+			began := time.Now()
+			_, err := through(t, c.scheme+"://user:s3cret@"+addr).DialContext(ctx, "tcp", "registry.example:443")
+			if e := fails(t, err, c.kind, addr); !errors.Is(err, context.Canceled) || !strings.Contains(e.Text, "canceled") {
+				t.Errorf("%v; want context.Canceled", err)
+			}
+			gone(t, closed, began)
+		})
+		t.Run("timed out "+c.name, func(t *testing.T) {
+			addr, _, closed := silent(t)
+			ctx, cancel := context.WithTimeoutCause(t.Context(), 30*time.Millisecond, errOwner)
+			defer cancel()
+			began := time.Now()
+			_, err := through(t, c.scheme+"://user:s3cret@"+addr).DialContext(ctx, "tcp", "registry.example:443")
+			e := fails(t, err, c.kind, addr)
+			if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, errOwner) || !strings.Contains(e.Text, "timed out") {
+				t.Errorf("%v; want DeadlineExceeded, and the owner's cause", err)
+			}
+			gone(t, closed, began)
+		})
+	}
+}
+
+// gone waits until the proxy has seen the connection's end, long before the test's own.
+func gone(t *testing.T, closed chan struct{}, began time.Time) {
+	t.Helper()
+	select {
+	case <-closed:
+	case <-time.After(patience):
+		t.Error("the connection to the proxy is still open")
+	}
+	if took := time.Since(began); took > patience/2 {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// fails checks what holds for every error about a proxy: its type, that it names the
+// proxy once, and that it has no credentials, in any notation.
+func fails(t *testing.T, err error, kind Kind, addr string) *Error {
+	t.Helper()
+	var e *Error
+	if !errors.As(err, &e) || !errors.Is(err, kind) || e.Kind != kind {
+		t.Fatalf("%v; want an error of kind %q", err, kind)
+	}
+	if e.Proxy != addr || strings.Count(e.Text, addr) != 1 {
+		t.Errorf("%q is about %q; want %s named once", e.Text, e.Proxy, addr)
+	}
+	for _, secret := range []string{"s3cret", "czNjcmV0", "dXNlcj"} {
+		if strings.Contains(err.Error(), secret) {
+			t.Errorf("%s\nshows %q", err, secret)
+		}
+	}
+	if strings.ContainsFunc(err.Error(), func(r rune) bool { return r < ' ' || r > '~' }) {
+		t.Errorf("%q is not a line of text", err)
+	}
+	return e
+}

@@ -1,0 +1,106 @@
+package upstreamproxy
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/certproxy/certproxy/internal/throwaway"
+)
+
+// secure puts TLS in front of a proxy, with a certificate of the CA for 127.0.0.1.
+// hello is told what the client offers.
+func secure(t *testing.T, ca *throwaway.Certificate, hello func(*tls.ClientHelloInfo), each func(net.Conn)) (addr string) {
+	t.Helper()
+	leaf := ca.Issue(throwaway.Options{Name: "proxy", Hosts: []string{"127.0.0.1"}}).TLS()
+	config := &tls.Config{GetCertificate: func(info *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		hello(info)
+		return &leaf, nil
+	}}
+	return serve(t, func(c net.Conn) {
+		server := tls.Server(c, config)
+		defer server.Close()
+		each(server)
+	})
+}
+
+func TestAnHTTPSProxyIsSpokenToOverTLS(t *testing.T) {
+	ca := throwaway.NewCA("the site's CA")
+	s := &script{answer: yes + "SSH-2.0-OpenSSH_9.2\r\n"}
+	var offered []string
+	addr := secure(t, ca, func(info *tls.ClientHelloInfo) { offered = info.SupportedProtos }, func(c net.Conn) {
+		s.proxy(c)
+		_, _ = io.WriteString(c, "the end") // after the client's
+	})
+	d := newDialer(t, Config{URL: "https://user:s3cret@" + addr, RootCAs: ca.Pool()})
+	conn, err := d.DialContext(soon(t), "tcp", "registry.example:443")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	echoes(t, conn, "SSH-2.0-OpenSSH_9.2\r\n")
+	if got := s.request(t); !strings.Contains(got, "Proxy-Authorization: Basic dXNlcjpzM2NyZXQ=\r\n") {
+		t.Errorf("the proxy was asked %q; want it with credentials", got)
+	}
+	if !slices.Equal(offered, []string{"http/1.1"}) {
+		t.Errorf("offered %q; want http/1.1 alone", offered)
+	}
+	// A tunnel needs both ends to close by themselves.
+	if err := conn.(*tls.Conn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if rest, err := io.ReadAll(conn); err != nil || string(rest) != "the end" {
+		t.Errorf("after our end came %q, %v; want %q", rest, err, "the end")
+	}
+}
+
+func TestAnHTTPSProxyThatIsNotWhatItShouldBeGetsNoCredentials(t *testing.T) {
+	ca := throwaway.NewCA("the site's CA")
+	s := &script{answer: yes}
+	good := secure(t, ca, func(*tls.ClientHelloInfo) {}, s.proxy)
+	t.Run("its CA is not trusted", func(t *testing.T) {
+		d := newDialer(t, Config{URL: "https://user:s3cret@" + good, RootCAs: throwaway.NewCA("another").Pool()})
+		_, err := d.DialContext(soon(t), "tcp", "registry.example:443")
+		e := fails(t, err, ErrHandshake, good)
+		if unknown := (x509.UnknownAuthorityError{}); !errors.As(err, &unknown) || !strings.Contains(e.Hint, "trusts the CA") {
+			t.Errorf("%v; want one about its CA", err)
+		}
+	})
+	t.Run("its name is another", func(t *testing.T) {
+		d := newDialer(t, Config{
+			URL: "https://user:s3cret@proxy.example:3129", RootCAs: ca.Pool(),
+			Dial: redirect(good),
+		})
+		_, err := d.DialContext(soon(t), "tcp", "registry.example:443")
+		e := fails(t, err, ErrHandshake, "proxy.example:3129")
+		if mismatch := (x509.HostnameError{}); !errors.As(err, &mismatch) || !strings.Contains(e.Hint, "the name in upstream_proxy") {
+			t.Errorf("%v; want one about its name", err)
+		}
+	})
+	t.Run("it speaks no TLS", func(t *testing.T) {
+		plain := serve(t, func(c net.Conn) {
+			_, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n")
+			_, _ = io.Copy(io.Discard, c)
+		})
+		_, err := through(t, "https://user:s3cret@"+plain).DialContext(soon(t), "tcp", "registry.example:443")
+		if e := fails(t, err, ErrHandshake, plain); !strings.Contains(e.Hint, "write http:// in upstream_proxy") {
+			t.Errorf("%v; want the hint to write http://", err)
+		}
+	})
+	t.Run("the other way round", func(t *testing.T) {
+		_, err := through(t, "http://user:s3cret@"+good).DialContext(soon(t), "tcp", "registry.example:443")
+		if e := fails(t, err, ErrNoAnswer, good); !strings.Contains(e.Hint, "http:// or https://") {
+			t.Errorf("%v; want the hint to look at the scheme", err)
+		}
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.asked) > 0 {
+		t.Errorf("the proxy was asked %q", s.asked)
+	}
+}
