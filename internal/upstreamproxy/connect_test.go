@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -120,6 +121,8 @@ func TestARefusalSaysWhatToDo(t *testing.T) {
 			"answered 407 No", "correct the credentials in the URL in upstream_proxy"},
 		{"other credentials", user, "HTTP/1.1 407 No\r\nProxy-Authenticate: Negotiate\r\nProxy-Authenticate: NTLM\r\n\r\n", 407,
 			"answered 407 No", "it wants credentials by Negotiate or NTLM, and certproxy has no others than Basic"},
+		{"wrong credentials, as tinyproxy", user, "HTTP/1.0 401 Unauthorized\r\n\r\n", 401, "answered 401 Unauthorized", "correct the credentials in the URL in upstream_proxy"},
+		{"tinyproxy cannot connect", none, "HTTP/1.0 500 Unable to connect\r\n\r\n", 500, "answered 500 Unable to connect", "it could not reach the destination"},
 		{"squid cannot resolve", none, "HTTP/1.1 503 Service Unavailable\r\nX-Squid-Error: ERR_DNS_FAIL 0\r\n\r\n", 503,
 			"answered 503 Service Unavailable to CONNECT registry.example:443 (ERR_DNS_FAIL 0)", "it could not reach the destination"},
 		{"a web server", none, "HTTP/1.1 405 Method Not Allowed\r\n\r\n", 405, "answered 405 Method Not Allowed", "check that upstream_proxy names a proxy"},
@@ -233,55 +236,50 @@ func TestTheEndOfTheContextEndsEveryWait(t *testing.T) {
 		{"after 1xx", "http", "HTTP/1.1 100 Continue\r\n\r\n", ErrNoAnswer},
 		{"in the TLS handshake", "https", "", ErrHandshake},
 	} {
-		silent := func(t *testing.T) (addr string, met, closed chan struct{}) {
-			met, closed = make(chan struct{}), make(chan struct{})
-			return serve(t, func(conn net.Conn) {
-				defer close(closed)
-				_, _ = conn.Read(make([]byte, 1)) // the CONNECT or the ClientHello comes
-				_, _ = io.WriteString(conn, c.says)
-				close(met)
-				_, _ = io.Copy(io.Discard, conn)
-			}), met, closed
+		// silent reads, says, and then only waits for the connection's end.
+		silent := func(conn net.Conn, met, closed chan struct{}) {
+			defer close(closed)
+			_, _ = conn.Read(make([]byte, 4096)) // the CONNECT or the ClientHello
+			_, _ = io.WriteString(conn, c.says)
+			close(met)
+			_, _ = io.Copy(io.Discard, conn)
 		}
 		t.Run("canceled "+c.name, func(t *testing.T) {
-			addr, met, closed := silent(t)
+			met, closed := make(chan struct{}), make(chan struct{})
+			addr := serve(t, func(conn net.Conn) { silent(conn, met, closed) })
 			ctx, cancel := context.WithCancel(soon(t))
 			go func() {
 				<-met
 				cancel()
 			}()
-			began := time.Now()
 			_, err := through(t, c.scheme+"://user:s3cret@"+addr).DialContext(ctx, "tcp", "registry.example:443")
 			if e := fails(t, err, c.kind, addr); !errors.Is(err, context.Canceled) || !strings.Contains(e.Text, "canceled") {
 				t.Errorf("%v; want context.Canceled", err)
 			}
-			gone(t, closed, began)
+			<-closed
 		})
 		t.Run("timed out "+c.name, func(t *testing.T) {
-			addr, _, closed := silent(t)
-			ctx, cancel := context.WithTimeoutCause(t.Context(), 30*time.Millisecond, errOwner)
-			defer cancel()
-			began := time.Now()
-			_, err := through(t, c.scheme+"://user:s3cret@"+addr).DialContext(ctx, "tcp", "registry.example:443")
-			e := fails(t, err, c.kind, addr)
-			if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, errOwner) || !strings.Contains(e.Text, "timed out") {
-				t.Errorf("%v; want DeadlineExceeded, and the owner's cause", err)
-			}
-			gone(t, closed, began)
+			synctest.Test(t, func(t *testing.T) {
+				closed := make(chan struct{})
+				const within = time.Minute
+				ctx, cancel := context.WithTimeoutCause(t.Context(), within, errOwner)
+				defer cancel()
+				began := time.Now()
+				_, err := newDialer(t, Config{URL: c.scheme + "://user:s3cret@squid:3128", Dial: func(context.Context, string, string) (net.Conn, error) {
+					ours, theirs := net.Pipe()
+					go silent(theirs, make(chan struct{}), closed)
+					return ours, nil
+				}}).DialContext(ctx, "tcp", "registry.example:443")
+				if took := time.Since(began); took != within {
+					t.Errorf("it took %v; want %v", took, within)
+				}
+				e := fails(t, err, c.kind, "squid:3128")
+				if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, errOwner) || !strings.Contains(e.Text, "timed out") {
+					t.Errorf("%v; want DeadlineExceeded, and the owner's cause", err)
+				}
+				<-closed
+			})
 		})
-	}
-}
-
-// gone waits until the proxy has seen the connection's end, long before the test's own.
-func gone(t *testing.T, closed chan struct{}, began time.Time) {
-	t.Helper()
-	select {
-	case <-closed:
-	case <-time.After(patience):
-		t.Error("the connection to the proxy is still open")
-	}
-	if took := time.Since(began); took > patience/2 {
-		t.Errorf("it took %v", took)
 	}
 }
 

@@ -99,13 +99,13 @@ func (p *proxy) refused(a answer, request string) *Error {
 		e.Text += " (" + printable(squid) + ")"
 	}
 	switch a.code {
-	case http.StatusProxyAuthRequired:
+	case http.StatusProxyAuthRequired, http.StatusUnauthorized: // the latter is tinyproxy's for wrong ones
 		e.Hint = p.credentialsHint(a.header.Values("Proxy-Authenticate"))
 	case http.StatusForbidden:
 		e.Hint = "it does not allow this destination or port; if that can be reached without it, name it in NO_PROXY"
 	case http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
 		e.Hint = fmt.Sprintf("check that %s names a proxy, and http:// or https:// as it wants", p.setting)
-	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout: // 500 is tinyproxy's
 		e.Hint = "it could not reach the destination: check the name and the port, and look at its log"
 	}
 	return e

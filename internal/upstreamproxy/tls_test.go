@@ -17,11 +17,11 @@ import (
 // hello is told what the client offers.
 func secure(t *testing.T, ca *throwaway.Certificate, hello func(*tls.ClientHelloInfo), each func(net.Conn)) (addr string) {
 	t.Helper()
-	leaf := ca.Issue(throwaway.Options{Name: "proxy", Hosts: []string{"127.0.0.1"}}).TLS()
-	config := &tls.Config{GetCertificate: func(info *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	config := throwawayTLS(ca)
+	config.GetConfigForClient = func(info *tls.ClientHelloInfo) (*tls.Config, error) {
 		hello(info)
-		return &leaf, nil
-	}}
+		return nil, nil
+	}
 	return serve(t, func(c net.Conn) {
 		server := tls.Server(c, config)
 		defer server.Close()
@@ -103,4 +103,9 @@ func TestAnHTTPSProxyThatIsNotWhatItShouldBeGetsNoCredentials(t *testing.T) {
 	if len(s.asked) > 0 {
 		t.Errorf("the proxy was asked %q", s.asked)
 	}
+}
+
+// throwawayTLS is a server's configuration, with a certificate of the CA for 127.0.0.1.
+func throwawayTLS(ca *throwaway.Certificate) *tls.Config {
+	return &tls.Config{Certificates: []tls.Certificate{ca.Issue(throwaway.Options{Name: "proxy", Hosts: []string{"127.0.0.1"}}).TLS()}}
 }

@@ -1,0 +1,160 @@
+package upstreamproxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/certproxy/certproxy/internal/throwaway"
+)
+
+// forwarding returns a client whose transport was set up by the dialer.
+func forwarding(t *testing.T, d *Dialer) *http.Client {
+	transport := &http.Transport{}
+	d.SetUp(transport, patience)
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, Timeout: patience}
+}
+
+func TestPlainRequestsGoToTheProxyWhole(t *testing.T) {
+	ca := throwaway.NewCA("the site's CA")
+	for _, scheme := range []string{"http", "https"} {
+		t.Run(scheme+" proxy", func(t *testing.T) {
+			proxy := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.WriteString(w, r.Method+" "+r.RequestURI+" as "+basic(r.Header))
+			}))
+			if scheme == "https" {
+				proxy.TLS = throwawayTLS(ca)
+				proxy.StartTLS()
+			} else {
+				proxy.Start()
+			}
+			t.Cleanup(proxy.Close)
+			addr := proxy.Listener.Addr().String()
+			// What is tunnelled has a proxy of its own: a transport that dialed with
+			// DialContext would ask that for a tunnel to this.
+			tunnels, tunnelsAddr := answering(t, yes)
+			d := newDialer(t, Config{RootCAs: ca.Pool(), Getenv: env("HTTPS_PROXY=http://"+tunnelsAddr, "HTTP_PROXY="+scheme+"://user:p%40ss@"+addr)})
+			resp, err := forwarding(t, d).Get("http://files.example/a?b=c")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			body, err := io.ReadAll(resp.Body)
+			if want := "GET http://files.example/a?b=c as user:p@ss"; err != nil || string(body) != want {
+				t.Errorf("the proxy got %q, %v; want %q", body, err, want)
+			}
+			if len(tunnels.asked) > 0 {
+				t.Errorf("the other proxy was asked %q", tunnels.asked)
+			}
+		})
+	}
+}
+
+func TestPlainRequestsOfNoProxyGoToTheHost(t *testing.T) {
+	host := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.RequestURI+basic(r.Header))
+	}))
+	t.Cleanup(host.Close)
+	d := newDialer(t, Config{
+		URL: "https://user:s3cret@proxy.example", Dial: redirect(host.Listener.Addr().String()),
+		Getenv: env("NO_PROXY=.example"),
+	})
+	resp, err := forwarding(t, d).Get("http://files.example/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); err != nil || string(body) != "/a" {
+		t.Errorf("the host got %q, %v; want a request of its own", body, err)
+	}
+}
+
+func TestATransportsErrorsAreAboutTheProxy(t *testing.T) {
+	errLoop := errors.New("the destination is this proxy itself")
+	d := newDialer(t, Config{URL: "http://user:s3cret@proxy.example", Dial: func(context.Context, string, string) (net.Conn, error) {
+		return nil, errLoop
+	}})
+	resp, err := forwarding(t, d).Get("http://files.example/a")
+	if err == nil {
+		resp.Body.Close()
+	}
+	if !errors.Is(err, errLoop) || !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "upstream_proxy") || strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("%v; want one about the proxy", err)
+	}
+
+	ca := throwaway.NewCA("the site's CA")
+	proxy := httptest.NewUnstartedServer(http.NotFoundHandler())
+	proxy.TLS = throwawayTLS(ca)
+	proxy.Config.ErrorLog = log.New(io.Discard, "", 0) // the handshake that fails is the point
+	proxy.StartTLS()
+	t.Cleanup(proxy.Close)
+	d = newDialer(t, Config{URL: "https://" + proxy.Listener.Addr().String(), RootCAs: throwaway.NewCA("another").Pool()})
+	resp, err = forwarding(t, d).Get("http://files.example/a")
+	if err == nil {
+		resp.Body.Close()
+	}
+	if !errors.Is(err, ErrHandshake) {
+		t.Errorf("%v; want one about the proxy's certificate", err)
+	}
+}
+
+// net/http bounds neither what dials for it nor TLS that it did not do itself.
+func TestATransportDoesNotWaitForASilentProxy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDialer(t, Config{URL: "https://proxy.example", Dial: func(context.Context, string, string) (net.Conn, error) {
+			ours, theirs := net.Pipe()
+			go func() { _, _ = io.Copy(io.Discard, theirs) }()
+			return ours, nil
+		}})
+		transport := &http.Transport{}
+		d.SetUp(transport, time.Minute)
+		began := time.Now()
+		resp, err := (&http.Client{Transport: transport}).Get("http://files.example/")
+		if err == nil {
+			resp.Body.Close()
+		}
+		if took := time.Since(began); took != time.Minute || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("after %v: %v; want an end after a minute", took, err)
+		}
+	})
+}
+
+// The client of certproxy must not be asked for the credentials of the site's proxy.
+func TestA407OfTheProxyIsNotForTheClient(t *testing.T) {
+	d := newDialer(t, Config{URL: "http://user:s3cret@proxy.example", Getenv: env("NO_PROXY=direct.example")})
+	for _, c := range []struct {
+		status  int
+		host    string
+		refused bool
+	}{
+		{407, "files.example", true},
+		{407, "direct.example", false}, // the host's own, and nonsense
+		{403, "files.example", false},
+		{200, "files.example", false},
+	} {
+		err := d.Refusal(&http.Response{
+			StatusCode: c.status, Status: "407 Authenticate!", Header: http.Header{"Proxy-Authenticate": {"Basic"}},
+			Request: &http.Request{Method: "GET", URL: &url.URL{Scheme: "http", Host: c.host, RawQuery: "secret"}},
+		})
+		if (err != nil) != c.refused {
+			t.Errorf("%d for %s: %v; want an error: %v", c.status, c.host, err, c.refused)
+		}
+		if !c.refused {
+			continue
+		}
+		want := "upstream proxy proxy.example:80 answered 407 Authenticate! to GET http://files.example; correct the credentials in the URL in upstream_proxy"
+		if e := fails(t, err, ErrRefused, "proxy.example:80"); !strings.HasPrefix(e.Error(), want) {
+			t.Errorf("%s\nwant %s", e, want)
+		}
+	}
+}
