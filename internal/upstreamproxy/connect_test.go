@@ -134,12 +134,13 @@ func TestARefusalSaysWhatToDo(t *testing.T) {
 		{"a reason without end", none, "HTTP/1.1 502 " + strings.Repeat("x", 10000) + "\r\n\r\n", 502, "xxx... to CONNECT", "it could not reach"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, addr := answering(t, c.answer)
+			proxy, addr := answering(t, c.answer)
 			_, err := through(t, "http://"+c.user+addr).DialContext(soon(t), "tcp", "registry.example:443")
 			e := fails(t, err, ErrRefused, addr)
 			if e.Status != c.status || !strings.Contains(e.Text, c.text) || !strings.HasPrefix(e.Hint, c.hint) {
 				t.Errorf("%d %s\nwant %d, %q; %q", e.Status, err, c.status, c.text, c.hint)
 			}
+			proxy.closed(t)
 		})
 	}
 }

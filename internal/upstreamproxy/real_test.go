@@ -30,6 +30,11 @@ func TestRealProxiesAreUnderstood(t *testing.T) {
 	host.TLS = &tls.Config{Certificates: []tls.Certificate{ca.Issue(throwaway.Options{Hosts: []string{"0.0.0.0"}}).TLS()}}
 	host.StartTLS()
 	t.Cleanup(host.Close)
+	plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.Header.Get("Via")+r.Header.Get("Proxy-Authorization"))
+	}))
+	t.Cleanup(plain.Close)
+	plainPort := plain.Listener.Addr().(*net.TCPAddr).Port
 	port, nothing := host.Listener.Addr().(*net.TCPAddr).Port, freePort(t)
 	for _, c := range []struct {
 		name             string
@@ -45,7 +50,7 @@ func TestRealProxiesAreUnderstood(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel() // squid takes two seconds to end
-			addr := c.start(t, real{allowed: []int{port, nothing}, credentials: c.password != "", tls: c.scheme == "https", ca: ca})
+			addr := c.start(t, real{allowed: []int{port, nothing, plainPort}, credentials: c.password != "", tls: c.scheme == "https", ca: ca})
 			with := func(credentials string) *Dialer {
 				return newDialer(t, Config{URL: c.scheme + "://" + credentials + addr, RootCAs: ca.Pool()})
 			}
@@ -71,6 +76,16 @@ func TestRealProxiesAreUnderstood(t *testing.T) {
 			}
 			if got := post(t, conn, ca.Pool()); got != "there and back" {
 				t.Errorf("through the tunnel came %q", got)
+			}
+
+			resp, err := forwarding(t, d).Get(fmt.Sprintf("http://0.0.0.0:%d/", plainPort))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			via, err := io.ReadAll(resp.Body)
+			if daemon, _, _ := strings.Cut(c.name, " "); err != nil || !strings.Contains(string(via), daemon+"/") || strings.Contains(string(via), "Basic") {
+				t.Errorf("a plain request came to the host with %q, %v; want the proxy's Via and no credentials", via, err)
 			}
 
 			_, err = d.DialContext(soon(t), "tcp", fmt.Sprintf("0.0.0.0:%d", freePort(t)))

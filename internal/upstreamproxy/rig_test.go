@@ -63,10 +63,12 @@ func serve(t *testing.T, each func(net.Conn)) (addr string) {
 type script struct {
 	answer string
 	mu     sync.Mutex
-	asked  []string // what it was sent
+	asked  []string      // what it was sent
+	ended  chan struct{} // has one for each connection that its client has closed
 }
 
 func (s *script) proxy(c net.Conn) {
+	defer func() { s.ended <- struct{}{} }()
 	br := bufio.NewReader(c)
 	var asked strings.Builder
 	for !strings.HasSuffix(asked.String(), "\r\n\r\n") {
@@ -84,9 +86,11 @@ func (s *script) proxy(c net.Conn) {
 	}
 }
 
+func newScript(answer string) *script { return &script{answer: answer, ended: make(chan struct{}, 100)} }
+
 // answering starts a proxy that gives every CONNECT this answer.
 func answering(t *testing.T, answer string) (s *script, addr string) {
-	s = &script{answer: answer}
+	s = newScript(answer)
 	return s, serve(t, s.proxy)
 }
 
@@ -99,6 +103,16 @@ func (s *script) request(t *testing.T) string {
 		t.Fatalf("the proxy was asked %q; want one CONNECT", s.asked)
 	}
 	return s.asked[0]
+}
+
+// closed waits until the proxy has seen the end of a connection.
+func (s *script) closed(t *testing.T) {
+	t.Helper()
+	select {
+	case <-s.ended:
+	case <-time.After(patience):
+		t.Error("the connection to the proxy is still open")
+	}
 }
 
 // through returns a dialer with this proxy in its configuration.

@@ -31,7 +31,7 @@ func secure(t *testing.T, ca *throwaway.Certificate, hello func(*tls.ClientHello
 
 func TestAnHTTPSProxyIsSpokenToOverTLS(t *testing.T) {
 	ca := throwaway.NewCA("the site's CA")
-	s := &script{answer: yes + "SSH-2.0-OpenSSH_9.2\r\n"}
+	s := newScript(yes + "SSH-2.0-OpenSSH_9.2\r\n")
 	var offered []string
 	addr := secure(t, ca, func(info *tls.ClientHelloInfo) { offered = info.SupportedProtos }, func(c net.Conn) {
 		s.proxy(c)
@@ -61,7 +61,7 @@ func TestAnHTTPSProxyIsSpokenToOverTLS(t *testing.T) {
 
 func TestAnHTTPSProxyThatIsNotWhatItShouldBeGetsNoCredentials(t *testing.T) {
 	ca := throwaway.NewCA("the site's CA")
-	s := &script{answer: yes}
+	s := newScript(yes)
 	good := secure(t, ca, func(*tls.ClientHelloInfo) {}, s.proxy)
 	t.Run("its CA is not trusted", func(t *testing.T) {
 		d := newDialer(t, Config{URL: "https://user:s3cret@" + good, RootCAs: throwaway.NewCA("another").Pool()})

@@ -31,7 +31,7 @@ import (
 	"golang.org/x/net/http/httpproxy"
 )
 
-// Direct, in place of a URL, means no proxy, whatever the environment says.
+// Direct in place of a URL means no proxy, whatever the environment says.
 const Direct = "direct"
 
 // Setting is what the configuration calls [Config.URL].
