@@ -134,8 +134,6 @@ func cause(err error) string {
 	switch {
 	case isTimeout(err):
 		return "timed out"
-	case errors.Is(err, context.Canceled):
-		return "canceled"
 	case errors.Is(err, io.EOF):
 		return "it closed the connection"
 	}

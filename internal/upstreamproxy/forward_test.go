@@ -39,11 +39,17 @@ func TestPlainRequestsGoToTheProxyWhole(t *testing.T) {
 				proxy.Start()
 			}
 			t.Cleanup(proxy.Close)
-			addr := proxy.Listener.Addr().String()
 			// What is tunnelled has a proxy of its own: a transport that dialed with
 			// DialContext would ask that for a tunnel to this.
 			tunnels, tunnelsAddr := answering(t, yes)
-			d := newDialer(t, Config{RootCAs: ca.Pool(), Getenv: env("HTTPS_PROXY=http://"+tunnelsAddr, "HTTP_PROXY="+scheme+"://user:p%40ss@"+addr)})
+			d := newDialer(t, Config{
+				RootCAs: ca.Pool(),
+				Getenv:  env("HTTPS_PROXY=http://tunnels.example:1", "HTTP_PROXY="+scheme+"://user:p%40ss@plain.example:2"),
+				Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+					at := map[string]string{"tunnels.example:1": tunnelsAddr, "plain.example:2": proxy.Listener.Addr().String()}
+					return new(net.Dialer).DialContext(ctx, network, at[addr])
+				},
+			})
 			resp, err := forwarding(t, d).Get("http://files.example/a?b=c")
 			if err != nil {
 				t.Fatal(err)
@@ -66,8 +72,8 @@ func TestPlainRequestsOfNoProxyGoToTheHost(t *testing.T) {
 	}))
 	t.Cleanup(host.Close)
 	d := newDialer(t, Config{
-		URL: "https://user:s3cret@proxy.example", Dial: redirect(host.Listener.Addr().String()),
-		Getenv: env("NO_PROXY=.example"),
+		URL:  "https://user:s3cret@files.example:80", // even where the address is the proxy's
+		Dial: redirect(host.Listener.Addr().String()), Getenv: env("NO_PROXY=.example"),
 	})
 	resp, err := forwarding(t, d).Get("http://files.example/a")
 	if err != nil {

@@ -86,7 +86,9 @@ func (s *script) proxy(c net.Conn) {
 	}
 }
 
-func newScript(answer string) *script { return &script{answer: answer, ended: make(chan struct{}, 100)} }
+func newScript(answer string) *script {
+	return &script{answer: answer, ended: make(chan struct{}, 100)}
+}
 
 // answering starts a proxy that gives every CONNECT this answer.
 func answering(t *testing.T, answer string) (s *script, addr string) {

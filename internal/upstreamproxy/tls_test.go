@@ -105,7 +105,7 @@ func TestAnHTTPSProxyThatIsNotWhatItShouldBeGetsNoCredentials(t *testing.T) {
 	}
 }
 
-// throwawayTLS is a server's configuration, with a certificate of the CA for 127.0.0.1.
+// throwawayTLS is a proxy's configuration, with a certificate of the CA.
 func throwawayTLS(ca *throwaway.Certificate) *tls.Config {
-	return &tls.Config{Certificates: []tls.Certificate{ca.Issue(throwaway.Options{Name: "proxy", Hosts: []string{"127.0.0.1"}}).TLS()}}
+	return &tls.Config{Certificates: []tls.Certificate{ca.Issue(throwaway.Options{Name: "proxy", Hosts: []string{"127.0.0.1", "plain.example"}}).TLS()}}
 }
