@@ -12,6 +12,8 @@ needs='
 /usr/sbin/haproxy                  haproxy
 /usr/bin/docker-registry           docker-registry
 /usr/sbin/dockerd                  docker.io
+/usr/sbin/squid                    squid-openssl
+/usr/bin/tinyproxy                 tinyproxy
 /usr/bin/skopeo                    skopeo
 /usr/bin/strace                    strace
 /usr/bin/openssl                   openssl
