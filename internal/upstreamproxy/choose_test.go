@@ -110,6 +110,7 @@ func TestTheSettingsDecideWhichProxy(t *testing.T) {
 		{"the configuration replaces both", "http://s:4", []string{"HTTPS_PROXY=http://a:1", "HTTP_PROXY=socks5://b:2"}, "http://s:4", "http://s:4",
 			"http://s:4 (upstream_proxy)"},
 		{"direct ignores the environment", "direct", []string{"HTTPS_PROXY=http://a:1", "HTTP_PROXY=nonsense://"}, direct, direct, "direct"},
+		{"direct in any case", "Direct", []string{"HTTPS_PROXY=http://a:1"}, direct, direct, "direct"},
 		{"an https proxy", "https://s:4", nil, "https://s:4", "https://s:4", "https://s:4 (upstream_proxy)"},
 		{"default port of http", "http://s", nil, "http://s:80", "http://s:80", "http://s:80 (upstream_proxy)"},
 		{"default port of https", "https://s/", nil, "https://s:443", "https://s:443", "https://s:443 (upstream_proxy)"},

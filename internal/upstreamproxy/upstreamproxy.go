@@ -74,7 +74,7 @@ func New(config Config) (*Dialer, error) {
 	env := environment{config.Getenv}
 	d := &Dialer{dial: config.Dial}
 	var err error
-	switch config.URL {
+	switch strings.ToLower(config.URL) {
 	case Direct:
 		return d, nil
 	case "":
