@@ -13,11 +13,10 @@
 //
 // # Why the netlink messages are our own
 //
-// One exact question needs a message of 72 bytes and an answer of 88. Of the
-// libraries, vishvananda/netlink opens a socket for each question and brings the whole of
-// network configuration with it; mdlayher/netlink
-// carries messages well, but knows nothing of sock_diag, so what is delicate here would
-// be ours with it too. golang.org/x/sys/unix has all that is left. There is no
-// way back to /proc/net/tcp: it reads every socket of the machine for one, and gives
-// no consistent view of them.
+// One exact question needs a message of 72 bytes and an answer of 88. Of the libraries,
+// vishvananda/netlink opens a socket for each question and brings the whole of network
+// configuration with it; mdlayher/netlink carries messages well, but knows nothing of
+// sock_diag, so what is delicate here would be ours with it too. golang.org/x/sys/unix
+// has all that is left. There is no way back to /proc/net/tcp: it reads every socket of
+// the machine for one, and gives no consistent view of them.
 package access
