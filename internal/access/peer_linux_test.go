@@ -187,7 +187,7 @@ func mappedDial(t *testing.T, port int) int {
 
 func TestAUnixClientIsFoundWithItsGroups(t *testing.T) {
 	needRoot(t)
-	dir, err := os.MkdirTemp("/tmp", "access") // where another user gets to; t.TempDir is not
+	dir, err := os.MkdirTemp("/tmp", "access") //nolint:usetesting // another user has to get to it
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +276,9 @@ func TestAClientThatResetIsNobody(t *testing.T) {
 	client.SetLinger(0)
 	client.Close()
 	server.SetReadDeadline(time.Now().Add(10 * time.Second))
-	server.Read(make([]byte, 1))
+	if _, err := server.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNRESET) {
+		t.Fatalf("read = %v, want a reset", err)
+	}
 	wantGone(t, newLookup(t).Peer(server))
 }
 
@@ -307,8 +309,8 @@ func TestAnotherConnectionUnderTheSameAddressesIsNotBelieved(t *testing.T) {
 		if rawErr != nil {
 			t.Fatal(rawErr)
 		}
-		raw.Control(func(fd uintptr) { _, err = lookup.owner(int(fd), asked(server)) })
-		return err
+		rawErr = raw.Control(func(fd uintptr) { _, err = lookup.owner(int(fd), asked(server)) })
+		return errors.Join(rawErr, err)
 	}
 	if err := ask(server); err != nil {
 		t.Errorf("with its own descriptor: %v", err)
