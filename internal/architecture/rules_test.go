@@ -20,7 +20,7 @@ func folders() []folder {
 	return []folder{
 		{
 			dir:     "cmd/certproxy",
-			ours:    []string{"proxy", "certs", "watch", "systemd", "internal/ca", "internal/config", "internal/throwaway"},
+			ours:    []string{"proxy", "certs", "watch", "systemd", "internal/access", "internal/ca", "internal/config", "internal/htpasswd", "internal/listen", "internal/throwaway", "internal/upstreamproxy"},
 			outside: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "go.uber.org/zap/...", "golang.org/x/term"},
 			why:     "it builds the parts and connects them; what a part does with an outside package stays in the part",
 		},
@@ -43,6 +43,21 @@ func folders() []folder {
 		{
 			dir: "systemd",
 			why: "the few lines that speak to systemd need no library and no other part",
+		},
+		{
+			dir:     "internal/access",
+			outside: []string{"golang.org/x/sys/..."},
+			why:     "who may use the keys is decided here, and read by itself in an audit",
+		},
+		{
+			dir:     "internal/htpasswd",
+			outside: []string{"golang.org/x/crypto/bcrypt", "github.com/hashicorp/golang-lru/v2", "github.com/hashicorp/golang-lru/v2/..."},
+			why:     "passwords come here and nowhere else",
+		},
+		{
+			dir:     "internal/upstreamproxy",
+			outside: []string{"golang.org/x/net/http/httpproxy", "golang.org/x/net/idna"},
+			why:     "it decides and dials; who logs or configures comes to it",
 		},
 		{
 			dir:     "internal/ca",
