@@ -53,9 +53,11 @@ func (p *proxy) speak(raw net.Conn, host string) (net.Conn, Kind, error) {
 // before the tunnel's first.
 func (p *proxy) connect(conn net.Conn, host string) error {
 	req := &http.Request{Method: http.MethodConnect, URL: &url.URL{Host: host}, Host: host, Header: http.Header{"User-Agent": {"certproxy"}}}
-	if p.url.User != nil {
-		password, _ := p.url.User.Password()
-		req.Header.Set("Proxy-Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(p.url.User.Username()+":"+password)))
+	if credentials := p.authorization(); credentials != "" {
+		req.Header.Set("Proxy-Authorization", credentials)
+	}
+	if p.via != "" {
+		req.Header.Set("Via", p.via)
 	}
 	if err := req.Write(conn); err != nil {
 		return err
@@ -68,6 +70,15 @@ func (p *proxy) connect(conn net.Conn, host string) error {
 		return p.refused(answer, "CONNECT "+host)
 	}
 	return nil
+}
+
+// authorization is the Proxy-Authorization for the proxy, or empty.
+func (p *proxy) authorization() string {
+	if p.url.User == nil {
+		return ""
+	}
+	password, _ := p.url.User.Password()
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(p.url.User.Username()+":"+password))
 }
 
 // ended is why a context has ended: the error that everybody knows, and the cause that

@@ -1,6 +1,7 @@
 package upstreamproxy
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -8,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -17,12 +17,32 @@ import (
 	"github.com/certproxy/certproxy/internal/throwaway"
 )
 
-// forwarding returns a client whose transport was set up by the dialer.
+// forwarding returns a client that sends each request as its connection wants it.
 func forwarding(t *testing.T, d *Dialer) *http.Client {
-	transport := &http.Transport{}
-	d.SetUp(transport, patience)
-	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, Timeout: patience}
+	return &http.Client{Transport: forwarder{t, d}, Timeout: patience}
+}
+
+type forwarder struct {
+	t *testing.T
+	d *Dialer
+}
+
+func (f forwarder) RoundTrip(r *http.Request) (*http.Response, error) {
+	conn, forwarding, err := f.d.Forward(r.Context(), "tcp", net.JoinHostPort(r.URL.Host, "80"))
+	if err != nil {
+		return nil, err
+	}
+	f.t.Cleanup(func() { _ = conn.Close() })
+	write := r.Write
+	if forwarding != nil {
+		r = r.Clone(r.Context())
+		r.Header.Set("Proxy-Authorization", forwarding.Authorization)
+		write = r.WriteProxy
+	}
+	if err := write(conn); err != nil {
+		return nil, err
+	}
+	return http.ReadResponse(bufio.NewReader(conn), r)
 }
 
 func TestPlainRequestsGoToTheProxyWhole(t *testing.T) {
@@ -85,7 +105,7 @@ func TestPlainRequestsOfNoProxyGoToTheHost(t *testing.T) {
 	}
 }
 
-func TestATransportsErrorsAreAboutTheProxy(t *testing.T) {
+func TestErrorsOfForwardingAreAboutTheProxy(t *testing.T) {
 	errLoop := errors.New("the destination is this proxy itself")
 	d := newDialer(t, Config{URL: "http://user:s3cret@proxy.example", Dial: func(context.Context, string, string) (net.Conn, error) {
 		return nil, errLoop
@@ -114,21 +134,17 @@ func TestATransportsErrorsAreAboutTheProxy(t *testing.T) {
 	}
 }
 
-// net/http bounds neither what dials for it nor TLS that it did not do itself.
-func TestATransportDoesNotWaitForASilentProxy(t *testing.T) {
+func TestForwardingDoesNotWaitForASilentProxy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDialer(t, Config{URL: "https://proxy.example", Dial: func(context.Context, string, string) (net.Conn, error) {
 			ours, theirs := net.Pipe()
 			go func() { _, _ = io.Copy(io.Discard, theirs) }()
 			return ours, nil
 		}})
-		transport := &http.Transport{}
-		d.SetUp(transport, time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
 		began := time.Now()
-		resp, err := (&http.Client{Transport: transport}).Get("http://files.example/")
-		if err == nil {
-			resp.Body.Close()
-		}
+		_, _, err := d.Forward(ctx, "tcp", "files.example:80")
 		if took := time.Since(began); took != time.Minute || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("after %v: %v; want an end after a minute", took, err)
 		}
@@ -137,7 +153,12 @@ func TestATransportDoesNotWaitForASilentProxy(t *testing.T) {
 
 // The client of certproxy must not be asked for the credentials of the site's proxy.
 func TestA407OfTheProxyIsNotForTheClient(t *testing.T) {
-	d := newDialer(t, Config{URL: "http://user:s3cret@proxy.example", Getenv: env("NO_PROXY=direct.example")})
+	d := newDialer(t, Config{URL: "http://user:s3cret@proxy.example", Getenv: env("NO_PROXY=direct.example"),
+		Dial: func(context.Context, string, string) (net.Conn, error) {
+			ours, theirs := net.Pipe()
+			_ = theirs.Close()
+			return ours, nil
+		}})
 	for _, c := range []struct {
 		status  int
 		host    string
@@ -148,10 +169,13 @@ func TestA407OfTheProxyIsNotForTheClient(t *testing.T) {
 		{403, "files.example", false},
 		{200, "files.example", false},
 	} {
-		err := d.Refusal(&http.Response{
+		_, forwarding, err := d.Forward(t.Context(), "tcp", c.host+":80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = forwarding.Refusal(&http.Response{
 			StatusCode: c.status, Status: "407 Authenticate!", Header: http.Header{"Proxy-Authenticate": {"Basic"}},
-			Request: &http.Request{Method: "GET", URL: &url.URL{Scheme: "http", Host: c.host, RawQuery: "secret"}},
-		})
+		}, "GET", c.host)
 		if (err != nil) != c.refused {
 			t.Errorf("%d for %s: %v; want an error: %v", c.status, c.host, err, c.refused)
 		}

@@ -15,6 +15,7 @@ type proxy struct {
 	url     *url.URL // scheme, credentials, and the host with its port; no more
 	setting string   // what names it: upstream_proxy, HTTPS_PROXY, https_proxy, ...
 	roots   *x509.CertPool
+	via     string
 }
 
 // addr is the proxy's host:port.

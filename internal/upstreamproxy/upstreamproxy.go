@@ -54,6 +54,10 @@ type Config struct {
 	// error comes out wrapped, see [Error].
 	Dial DialFunc
 
+	// Via is sent with each CONNECT, so that a request which comes back is recognised
+	// (RFC 9110 section 7.6.3); empty sends none.
+	Via string
+
 	RootCAs *x509.CertPool // for the certificates of https proxies; nil means the system's
 }
 
@@ -92,7 +96,7 @@ func New(config Config) (*Dialer, error) {
 	}
 	for _, p := range []*proxy{d.https, d.http} {
 		if p != nil {
-			p.roots = config.RootCAs
+			p.roots, p.via = config.RootCAs, config.Via
 		}
 	}
 	// httpproxy is asked whether, not which: it ignores URLs that it cannot read.
