@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -16,10 +17,14 @@ type body struct {
 	got    atomic.Int64  // how many bytes were read
 	ended  atomic.Bool   // it was read to its end
 	closed atomic.Bool
+
+	reading sync.Mutex
 }
 
 // Read implements io.Reader. The first one tells a client that waits to go on.
 func (b *body) Read(p []byte) (int, error) {
+	b.reading.Lock()
+	defer b.reading.Unlock()
 	if b.closed.Load() {
 		return 0, http.ErrBodyReadAfterClose
 	}
@@ -45,6 +50,24 @@ func (b *body) Close() error {
 	return nil
 }
 
+// end waits until nobody reads, and nobody will: the handler has returned, and the
+// buffer will be another request's, or another connection's.
+func (b *body) end() {
+	b.closed.Store(true)
+	if b.reading.TryLock() {
+		b.reading.Unlock()
+		return
+	}
+	_ = b.res.c.nc.SetReadDeadline(time.Unix(1, 0))
+	b.reading.Lock()
+	b.reading.Unlock() //nolint:staticcheck // it was only waited for
+}
+
+// ignored reports whether nothing of it was read, and it is more than is drained.
+func (b *body) ignored() bool {
+	return b.got.Load() == 0 && b.parsed.ContentLength > drainMax
+}
+
 // drain reads what the handler has left, if that is short and at hand, so that the
 // connection can take another request. It reports whether it is at the body's end.
 func (b *body) drain() bool {
@@ -55,6 +78,6 @@ func (b *body) drain() bool {
 		return false // the client waits for leave to send it, or there is too much of it
 	}
 	_ = b.res.c.nc.SetReadDeadline(time.Now().Add(drainFor))
-	_, err := io.CopyN(io.Discard, b.parsed.Body, drainMax)
+	_, err := io.CopyN(io.Discard, b.parsed.Body, drainMax+1)
 	return errors.Is(err, io.EOF)
 }

@@ -8,8 +8,12 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// maxFields is how many fields a request may have.
-const maxFields = 2000
+const (
+	// maxFields is how many fields a request may have.
+	maxFields = 2000
+	// maxEmpty is how many empty lines may be in front of it.
+	maxEmpty = 8
+)
 
 // facts are what the raw header says and net/http does not tell.
 type facts struct{ cacheControl bool }
@@ -29,9 +33,10 @@ func emptyLine(b []byte) int {
 	return 0
 }
 
-// checkBegun refuses the beginning of a header that no further bytes can mend.
-func checkBegun(b []byte) *Malformed {
-	for at := 0; ; {
+// checkBegun refuses the beginning of a header that no further bytes can mend. It has
+// seen some of it before.
+func checkBegun(b []byte, seen int) *Malformed {
+	for at := seen; ; {
 		i := bytes.IndexByte(b[at:], '\n')
 		if i < 0 {
 			return nil
@@ -47,7 +52,7 @@ func checkBegun(b []byte) *Malformed {
 // different requests is refused (its section 11.2). The header ends with an empty line.
 func check(block []byte) (facts, *Malformed) {
 	var f facts
-	if why := checkBegun(block); why != nil {
+	if why := checkBegun(block, 0); why != nil {
 		return f, why
 	}
 	block = block[:len(block)-2]
@@ -70,8 +75,10 @@ func check(block []byte) (facts, *Malformed) {
 		}
 		switch len(name) {
 		case len("Host"):
-			hosts += is(name, "Host")
-		case len("Content-Length"): // Of the same length as Cache-Control and others.
+			if hosts += is(name, "Host"); is(name, "Host") == 1 && !httpguts.ValidHostHeader(string(value)) {
+				return f, malformed("its Host is none")
+			}
+		case len("Content-Length"):
 			if lengths += is(name, "Content-Length"); is(name, "Content-Length") == 1 && !digits(value) {
 				return f, malformed("its Content-Length is not a number")
 			}
@@ -118,7 +125,7 @@ func checkRequestLine(line []byte) (old bool, why *Malformed) {
 		return false, nil
 	case string(version) == "HTTP/1.0":
 		return true, nil
-	case bytes.HasPrefix(version, []byte("HTTP/")):
+	case len(version) == len("HTTP/1.1") && bytes.HasPrefix(version, []byte("HTTP/")) && digits(version[5:6]) && version[6] == '.' && digits(version[7:]):
 		return false, &Malformed{Status: http.StatusHTTPVersionNotSupported, Reason: "its version is neither HTTP/1.1 nor HTTP/1.0",
 			Hint: "HTTP/2 is negotiated by ALPN, inside TLS"}
 	}
@@ -154,6 +161,16 @@ func is(name []byte, known string) int {
 		return 1
 	}
 	return 0
+}
+
+// isFraming reports whether a field, its name in canonical form, frames a message or
+// routes it: it must not come as a trailer (RFC 9110 section 6.5.1).
+func isFraming(name string) bool {
+	switch name {
+	case "Content-Length", "Transfer-Encoding", "Trailer", "Host":
+		return true
+	}
+	return false
 }
 
 func digits(b []byte) bool {

@@ -79,6 +79,11 @@ func (c *conn) serve(ctx context.Context) {
 	c.watch.init(c)
 	c.remote = c.nc.RemoteAddr().String()
 	if secured, ok := c.nc.(*tls.Conn); ok {
+		_ = c.nc.SetDeadline(time.Now().Add(c.server.HeaderTimeout))
+		if secured.HandshakeContext(ctx) != nil { // most often it has been made
+			return
+		}
+		_ = c.nc.SetDeadline(time.Time{})
 		state := secured.ConnectionState()
 		c.tls = &state
 	}
@@ -92,9 +97,6 @@ func (c *conn) serve(ctx context.Context) {
 			return
 		}
 		c.phase.Store(idle)
-		if c.server.closing.Load() {
-			return
-		}
 	}
 }
 
@@ -111,7 +113,7 @@ func (c *conn) end() {
 // false when none comes.
 func (c *conn) await() bool {
 	if c.br != nil && c.br.Buffered() > 0 { // the client did not wait for the answer
-		return c.phase.CompareAndSwap(idle, busy)
+		return !c.server.closing.Load() && c.phase.CompareAndSwap(idle, busy)
 	}
 	c.release()
 	if c.phase.Load() == fresh {
@@ -122,6 +124,8 @@ func (c *conn) await() bool {
 		}
 		c.br = c.server.buffers.reader(&c.src)
 		_, err := c.br.Peek(1)
+		c.server.mu.Lock() // not while endIdle sets a deadline
+		defer c.server.mu.Unlock()
 		return err == nil && c.phase.CompareAndSwap(fresh, busy)
 	}
 	if len(c.src.ahead) == 0 && !c.awaitNext() {
@@ -142,11 +146,16 @@ const settled = 500 * time.Millisecond
 func (c *conn) awaitNext() bool {
 	until := time.Now().Add(c.server.IdleTimeout)
 	_ = c.nc.SetReadDeadline(time.Now().Add(min(settled, c.server.IdleTimeout)))
+	if c.server.closing.Load() { // endIdle may have set its deadline before
+		return false
+	}
 	err := c.src.readAhead()
 	for errors.Is(err, os.ErrDeadlineExceeded) && time.Now().Before(until) {
-		// TLS has nothing left either, or the read would have returned it.
 		_ = c.nc.SetReadDeadline(until)
-		awaitReadable(c.below())
+		if c.server.closing.Load() {
+			return false
+		}
+		awaitReadable(c.below()) // TLS has nothing left either, or the read would have returned it
 		err = c.src.readAhead()
 	}
 	return err == nil
@@ -172,11 +181,12 @@ func (c *conn) out() *bufio.Writer {
 	return c.bw
 }
 
-// endIdle ends the connection if it waits for a request. The caller holds the server's mu.
+// endIdle ends the connection if it waits for a request. Its goroutine closes it: that
+// takes leave in TLS, and may have to wait for the client. The caller holds the server's mu.
 func (c *conn) endIdle() {
 	switch {
 	case c.phase.CompareAndSwap(idle, ending):
-		_ = c.nc.Close()
+		_ = c.nc.SetReadDeadline(time.Unix(1, 0))
 	case c.phase.Load() == fresh:
 		_ = c.nc.SetReadDeadline(time.Now().Add(freshGrace))
 	}
@@ -197,6 +207,9 @@ func (c *conn) readRequest() (*http.Request, *Malformed) {
 	if err != nil {
 		return nil, malformed("its request line or a field cannot be parsed")
 	}
+	if req.ContentLength < 0 {
+		req.Body = newChunks(c.br, req)
+	}
 	if why := checkRequest(req); why != nil {
 		return nil, why
 	}
@@ -210,18 +223,22 @@ func (c *conn) readRequest() (*http.Request, *Malformed) {
 // header waits until the whole header of a request is buffered, and returns its bytes,
 // which are valid until the next read.
 func (c *conn) header() ([]byte, *Malformed) {
-	for timed := false; ; {
+	timed, empty, seen := false, 0, 0 // whether a deadline is set, how many lines were empty, how far it was looked at
+	for {
 		have, _ := c.br.Peek(c.br.Buffered()) // cannot fail: it is buffered
-		if skip := emptyLine(have); skip > 0 {
+		if skip := emptyLine(have); skip > 0 && empty < maxEmpty {
 			_, _ = c.br.Discard(skip)
+			empty, seen = empty+1, 0
 			continue
 		}
-		if end := bytes.Index(have, []byte("\r\n\r\n")); end >= 0 && end+4 <= c.server.MaxHeader {
-			return have[:end+4], nil
+		from := max(0, seen-3)
+		if end := bytes.Index(have[from:], []byte("\r\n\r\n")); end >= 0 && from+end+4 <= c.server.MaxHeader {
+			return have[:from+end+4], nil
 		}
-		if why := checkBegun(have); why != nil {
+		if why := checkBegun(have, seen); why != nil {
 			return nil, why
 		}
+		seen = len(have)
 		if len(have) >= c.server.MaxHeader {
 			return nil, tooLarge(c.server.MaxHeader)
 		}
@@ -286,10 +303,11 @@ func (c *conn) linger() {
 }
 
 // abort ends the connection in a way that nobody can take for the end of an answer: no
-// close_notify of TLS, a reset of TCP.
+// close_notify of TLS, and a reset of TCP, for some (Go's crypto/tls among them) do not
+// miss that.
 func (c *conn) abort() {
 	below := c.below()
-	if tcp, ok := below.(interface{ SetLinger(sec int) error }); ok && c.tls == nil {
+	if tcp, ok := below.(interface{ SetLinger(sec int) error }); ok {
 		_ = tcp.SetLinger(0)
 	}
 	_ = below.Close()

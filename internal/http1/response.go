@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http/httpguts"
@@ -30,7 +31,8 @@ type response struct {
 	chunked  bool  // it goes in chunks
 	left     int64 // how many bytes of it are announced and not written; -1 for an unknown number
 	last     bool  // the connection ends with it
-	short    bool  // a write has failed
+
+	hurried atomic.Bool // a deadline of writing was set
 
 	mu        sync.Mutex // of all that is written before the final header
 	continues bool       // the client waits for 100 (Continue)
@@ -50,12 +52,15 @@ func (c *conn) handle(ctx context.Context, parsed *http.Request) bool {
 	}
 	w.last = parsed.Close
 	whole := w.run()
-	switch {
-	case c.phase.Load() == taken:
+	if c.phase.Load() == taken {
 		return false
-	case !whole:
+	}
+	if w.body != nil {
+		w.body.end()
+	}
+	if !whole {
 		c.watch.stop()
-		if c.bw != nil {
+		if c.bw != nil && w.left != 0 && !w.bodyless { // what is sent cannot look whole
 			_ = c.bw.Flush()
 		}
 		c.abort()
@@ -90,11 +95,12 @@ func (w *response) finish() bool {
 	}
 	err := c.bw.Flush()
 	c.watch.stop()
+	if w.hurried.Load() {
+		_ = c.nc.SetWriteDeadline(time.Time{})
+	}
 	switch {
-	case err != nil:
-		return false
-	case w.short || w.left > 0 && !w.bodyless:
-		c.abort() // less than was announced
+	case err != nil || w.left > 0 && !w.bodyless:
+		c.abort() // less than was written, or than was announced
 		return false
 	case w.body != nil && !w.body.drain():
 		c.linger()
@@ -109,10 +115,13 @@ func (w *response) Header() http.Header { return w.header }
 // WriteHeader implements http.ResponseWriter. Interim answers go out at once, the
 // final one with what follows.
 func (w *response) WriteHeader(status int) {
+	if status < 100 || status > 999 {
+		panic(fmt.Sprintf("http1: %d is no status", status))
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
-	case w.status != 0:
+	case w.status != 0 || w.c.phase.Load() == taken:
 	case status >= 100 && status < 200:
 		if w.req.ProtoAtLeast(1, 1) {
 			w.continues = w.continues && status != http.StatusContinue
@@ -149,6 +158,9 @@ func (w *response) frame() {
 	if !w.chunked {
 		delete(h, "Trailer") // there is no place for them
 	}
+	if w.continues || w.body != nil && w.body.ignored() {
+		w.last = true // the rest of the request may never come, or is too much to pass over
+	}
 	w.last = w.last || !ends || httpguts.HeaderValuesContainsToken(h["Connection"], "close") || w.c.server.closing.Load()
 	switch {
 	case w.last && w.req.ProtoAtLeast(1, 1):
@@ -175,15 +187,16 @@ func (w *response) writeHeader(status int) {
 	_ = bw.WriteByte(' ')
 	_, _ = bw.WriteString(text)
 	_, _ = bw.WriteString("\r\n")
-	_ = w.header.WriteSubset(bw, w.trailers())
+	_ = w.header.WriteSubset(bw, w.without(status))
 	_, _ = bw.WriteString("\r\n")
 }
 
-// trailers returns the keys that stand for trailers, or nil.
-func (w *response) trailers() map[string]bool {
+// without returns the keys that do not go into the header, or nil: those that stand for
+// trailers, and framing in an interim answer (RFC 9110 section 8.6).
+func (w *response) without(status int) map[string]bool {
 	var keys map[string]bool
 	for k := range w.header {
-		if strings.HasPrefix(k, http.TrailerPrefix) {
+		if strings.HasPrefix(k, http.TrailerPrefix) || status < 200 && isFraming(k) {
 			if keys == nil {
 				keys = map[string]bool{}
 			}
@@ -213,7 +226,6 @@ func (w *response) Write(b []byte) (int, error) {
 	if w.left >= 0 {
 		w.left -= int64(n)
 	}
-	w.short = w.short || err != nil
 	return n, err
 }
 
@@ -250,8 +262,10 @@ func (w *response) endChunks() {
 			trailers[http.CanonicalHeaderKey(name)] = values
 		}
 	}
-	for _, framing := range []string{"Content-Length", "Transfer-Encoding", "Trailer", "Host"} {
-		delete(trailers, framing) // RFC 9110 section 6.5.1
+	for k := range trailers {
+		if isFraming(k) {
+			delete(trailers, k)
+		}
 	}
 	_ = trailers.Write(bw)
 	_, _ = bw.WriteString("\r\n")
@@ -259,12 +273,13 @@ func (w *response) endChunks() {
 
 // FlushError sends what was written ([http.ResponseController]).
 func (w *response) FlushError() error {
+	if w.c.phase.Load() == taken {
+		return http.ErrHijacked
+	}
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
-	err := w.c.bw.Flush()
-	w.short = w.short || err != nil
-	return err
+	return w.c.bw.Flush()
 }
 
 // EnableFullDuplex is how it always is: the request's body can be read while the
@@ -275,7 +290,10 @@ func (w *response) EnableFullDuplex() error { return nil }
 func (w *response) SetReadDeadline(t time.Time) error { return w.c.nc.SetReadDeadline(t) }
 
 // SetWriteDeadline bounds the writing of the answer ([http.ResponseController]).
-func (w *response) SetWriteDeadline(t time.Time) error { return w.c.nc.SetWriteDeadline(t) }
+func (w *response) SetWriteDeadline(t time.Time) error {
+	w.hurried.Store(true)
+	return w.c.nc.SetWriteDeadline(t)
+}
 
 // sendContinue tells a client that waits for it to send its body.
 func (w *response) sendContinue() error {
@@ -308,6 +326,9 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	if w.status != 0 {
 		return nil, nil, errAnswered
+	}
+	if w.body != nil {
+		w.body.end()
 	}
 	c.watch.stop()
 	if err := c.nc.SetDeadline(time.Time{}); err != nil {

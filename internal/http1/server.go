@@ -67,7 +67,7 @@ const (
 )
 
 // Serve accepts connections until the listener fails, or the server is shut down. It
-// closes the listener. The requests' contexts come from ctx and have the local address
+// closes the listener. It ends with ctx only while it cannot accept. The requests' contexts come from ctx and have the local address
 // under [http.LocalAddrContextKey].
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	defer func() { _ = l.Close() }()
@@ -95,6 +95,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			select {
 			case <-time.After(pause):
 			case <-ctx.Done():
+				return ctx.Err()
 			}
 		default:
 			return err
@@ -103,7 +104,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 }
 
 // Go serves a connection on a goroutine of its own, and closes it. It reports false,
-// and does nothing, when the server is shutting down.
+// and does nothing, when the server is shutting down. The context of a request ends with
+// its connection: what a handler leaves waiting for it waits until then.
 func (s *Server) Go(ctx context.Context, nc net.Conn) bool {
 	ctx, cancel := context.WithCancel(ctx)
 	c := &conn{server: s, nc: nc, cancel: cancel}
