@@ -16,6 +16,7 @@ type body struct {
 	parsed *http.Request // as it was parsed: its trailers appear here
 	got    atomic.Int64  // how many bytes were read
 	ended  atomic.Bool   // it was read to its end
+	broken atomic.Bool // its end will never be found
 	closed atomic.Bool
 
 	reading sync.Mutex
@@ -38,8 +39,11 @@ func (b *body) Read(p []byte) (int, error) {
 		b.res.req.Trailer = b.parsed.Trailer
 		b.ended.Store(true)
 		b.res.c.watch.arm()
-	case err != nil && b.res.c.src.ended:
-		b.res.c.cancel()
+	case err != nil && !b.ended.Load():
+		b.broken.Store(true)
+		if b.res.c.src.ended {
+			b.res.c.cancel()
+		}
 	}
 	return n, err
 }
@@ -63,9 +67,10 @@ func (b *body) end() {
 	b.reading.Unlock() //nolint:staticcheck // it was only waited for
 }
 
-// ignored reports whether nothing of it was read, and it is more than is drained.
-func (b *body) ignored() bool {
-	return b.got.Load() == 0 && b.parsed.ContentLength > drainMax
+// hopeless reports whether no other request will be found behind it: it is broken, or
+// nothing of it was read, and it is more than is drained.
+func (b *body) hopeless() bool {
+	return b.broken.Load() || b.got.Load() == 0 && b.parsed.ContentLength > drainMax
 }
 
 // drain reads what the handler has left, if that is short and at hand, so that the

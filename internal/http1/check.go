@@ -36,6 +36,9 @@ func emptyLine(b []byte) int {
 // checkBegun refuses the beginning of a header that no further bytes can mend. It has
 // seen some of it before.
 func checkBegun(b []byte, seen int) *Malformed {
+	if seen == 0 && len(b) > 0 && b[0] != '\r' && !httpguts.IsTokenRune(rune(b[0])) {
+		return malformed("it begins with a character that none may have") // TLS, most often
+	}
 	for at := seen; ; {
 		i := bytes.IndexByte(b[at:], '\n')
 		if i < 0 {
@@ -85,7 +88,7 @@ func check(block []byte) (facts, *Malformed) {
 		case len("Cache-Control"):
 			f.cacheControl = f.cacheControl || is(name, "Cache-Control") == 1
 		case len("Transfer-Encoding"):
-			if codings += is(name, "Transfer-Encoding"); is(name, "Transfer-Encoding") == 1 && !strings.EqualFold(string(value), "chunked") {
+			if codings += is(name, "Transfer-Encoding"); is(name, "Transfer-Encoding") == 1 && is(value, "chunked") == 0 {
 				return f, &Malformed{Status: http.StatusNotImplemented, Reason: "its Transfer-Encoding is not chunked",
 					Hint: "send the body chunked or with a Content-Length"}
 			}
@@ -155,9 +158,9 @@ func checkField(field []byte) (name, value []byte, why *Malformed) {
 	return name, bytes.Trim(value, " \t"), nil
 }
 
-// is returns 1 if a field's name is the one given, and 0 otherwise.
-func is(name []byte, known string) int {
-	if strings.EqualFold(string(name), known) {
+// is returns 1 if a word is the ASCII one that is given, in whatever case, and 0 otherwise.
+func is(word []byte, known string) int {
+	if len(word) == len(known) && strings.EqualFold(string(word), known) { // of the same length: in Unicode, more letters are a k
 		return 1
 	}
 	return 0

@@ -158,8 +158,8 @@ func (w *response) frame() {
 	if !w.chunked {
 		delete(h, "Trailer") // there is no place for them
 	}
-	if w.continues || w.body != nil && w.body.ignored() {
-		w.last = true // the rest of the request may never come, or is too much to pass over
+	if w.continues || w.body != nil && w.body.hopeless() {
+		w.last = true // the rest of the request may never come, or nobody knows its end
 	}
 	w.last = w.last || !ends || httpguts.HeaderValuesContainsToken(h["Connection"], "close") || w.c.server.closing.Load()
 	switch {
