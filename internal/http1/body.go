@@ -16,7 +16,7 @@ type body struct {
 	parsed *http.Request // as it was parsed: its trailers appear here
 	got    atomic.Int64  // how many bytes were read
 	ended  atomic.Bool   // it was read to its end
-	broken atomic.Bool // its end will never be found
+	broken atomic.Bool   // its end will never be found
 	closed atomic.Bool
 
 	reading sync.Mutex

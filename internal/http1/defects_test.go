@@ -291,8 +291,9 @@ func TestAShutdownDoesNotHurryARequestThatHasJustBegun(t *testing.T) {
 		read <- err
 	})
 	defer s.Close()
-	hook := &slowDeadline{Conn: server, graced: make(chan struct{}), onward: make(chan struct{})}
+	hook := &slowDeadline{Conn: server, waits: make(chan struct{}), graced: make(chan struct{}), onward: make(chan struct{})}
 	s.Go(context.Background(), hook)
+	within(t, "the wait for a request", hook.waits)
 	shut := make(chan error, 1)
 	go func() { shut <- s.Shutdown(context.Background()) }()
 	within(t, "the shutdown's deadline", hook.graced)
@@ -318,8 +319,13 @@ func TestAShutdownDoesNotHurryARequestThatHasJustBegun(t *testing.T) {
 // A slowDeadline lets a short read deadline wait for the test.
 type slowDeadline struct {
 	net.Conn
-	graced, onward chan struct{}
-	once           sync.Once
+	waits, graced, onward chan struct{}
+	once, begun           sync.Once
+}
+
+func (c *slowDeadline) Read(p []byte) (int, error) {
+	c.begun.Do(func() { close(c.waits) })
+	return c.Conn.Read(p)
 }
 
 func (c *slowDeadline) SetReadDeadline(d time.Time) error {
