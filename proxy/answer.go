@@ -93,7 +93,7 @@ func (b *answerBody) finish(whole bool) {
 type upgradedConn struct{ *answerBody }
 
 func (u *upgradedConn) Read(p []byte) (int, error)  { return u.s.conn.in.Read(p) }
-func (u *upgradedConn) Write(p []byte) (int, error) { return u.s.conn.tls.Write(p) }
+func (u *upgradedConn) Write(p []byte) (int, error) { return u.s.conn.over.Write(p) }
 
 // Close ends the connection, which never carries HTTP again.
 func (u *upgradedConn) Close() error {
@@ -102,7 +102,7 @@ func (u *upgradedConn) Close() error {
 }
 
 // CloseWrite tells the server that the client has said all it had to say.
-func (u *upgradedConn) CloseWrite() error { return u.s.conn.tls.CloseWrite() }
+func (u *upgradedConn) CloseWrite() error { return u.s.conn.over.CloseWrite() }
 
 // A clientBodyError means that the client broke its request off.
 type clientBodyError struct{ err error }

@@ -30,7 +30,7 @@ func (id *identity) send(req *http.Request, body *replay, how plan, writers *syn
 		o.err, o.verdict = context.Cause(req.Context()), failed
 		return o
 	}
-	if needsHTTP2(req) {
+	if needsHTTP2(req) && !id.plain {
 		id.sendHTTP2(&o, req, body, how)
 	} else {
 		id.sendHTTP1(&o, req, body, how, writers)
@@ -63,6 +63,12 @@ func (id *identity) sendHTTP1(o *outcome, req *http.Request, body *replay, how p
 	s.decideExpect(how)
 	o.expectation = s.ours
 	o.resp, o.err = s.roundTrip(writers)
+	if o.resp != nil {
+		if refused := conn.forwarding.Refusal(o.resp, req.Method, req.Host); refused != nil {
+			_ = o.resp.Body.Close()
+			o.resp, o.err = nil, &dialError{err: refused}
+		}
+	}
 	o.unheard = s.unheard
 	o.asked = conn.asked.Load() && id.pair != nil
 	o.began = conn.received

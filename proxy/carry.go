@@ -24,7 +24,7 @@ func (p *Proxy) carry(w *recorder, r *http.Request, x *exchange) {
 	interim := &interimAnswers{w: w, none: !r.ProtoAtLeast(1, 1)}
 	a := &attempts{upstream: x.host, client: w.wire, exchange: x, interim: interim.pass, hidesExpect: r.ProtoMajor >= 2,
 		send: (*identity).send, told: p.config.Attempted, log: p.log, spoolDir: p.config.ReplayDir}
-	resp, err := a.roundTrip(outgoingRequest(r, x.host.host.Name))
+	resp, err := a.roundTrip(outgoingRequest(r, x.host, p.pseudonym))
 	interim.end()
 	if err != nil {
 		p.answerError(w, r, x, err)
@@ -35,7 +35,10 @@ func (p *Proxy) carry(w *recorder, r *http.Request, x *exchange) {
 		p.switchProtocols(w, r, x, resp)
 		return
 	}
-	announceAnswer(w.Header(), resp)
+	p.announceAnswer(w.Header(), resp)
+	if x.seenAs != "" {
+		relocate(w.Header(), x.host.host.Name, x.seenAs)
+	}
 	w.WriteHeader(resp.StatusCode)
 	if err := p.copyAnswer(w, resp); err != nil {
 		panic(http.ErrAbortHandler) // the client must not take a part for the whole
@@ -45,12 +48,12 @@ func (p *Proxy) carry(w *recorder, r *http.Request, x *exchange) {
 
 // outgoingRequest makes the request that goes to the host: the same method, target,
 // query and fields. It takes over the incoming one's header.
-func outgoingRequest(in *http.Request, authority string) *http.Request {
+func outgoingRequest(in *http.Request, to *upstream, pseudonym string) *http.Request {
 	out := (&http.Request{
 		Method: in.Method, Host: in.Host, ContentLength: in.ContentLength, Body: in.Body, Trailer: in.Trailer.Clone(),
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		URL: &url.URL{
-			Scheme: "https", Host: authority,
+			Scheme: to.scheme, Host: to.host.Name,
 			Path: in.URL.Path, RawPath: in.URL.RawPath, RawQuery: in.URL.RawQuery, ForceQuery: in.URL.ForceQuery,
 		},
 		Header: in.Header,
@@ -59,7 +62,7 @@ func outgoingRequest(in *http.Request, authority string) *http.Request {
 		out.Body = nil
 	}
 	if out.Host == "" { // HTTP/1.0
-		out.Host = strings.TrimSuffix(authority, ":443")
+		out.Host = strings.TrimSuffix(to.host.Name, map[string]string{"https": ":443", "http": ":80"}[to.scheme])
 	}
 	// The path goes out as it came in: net/url would escape some bytes anew.
 	if path, _, _ := strings.Cut(in.RequestURI, "?"); path == "*" || strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") {
@@ -76,7 +79,7 @@ func outgoingRequest(in *http.Request, authority string) *http.Request {
 	if _, ok := out.Header["User-Agent"]; !ok {
 		out.Header["User-Agent"] = []string{""} // net/http would add its own
 	}
-	addVia(out.Header, in.ProtoMajor, in.ProtoMinor)
+	addVia(out.Header, in.ProtoMajor, in.ProtoMinor, pseudonym)
 	return out
 }
 
@@ -94,9 +97,9 @@ func (p *Proxy) answerError(w http.ResponseWriter, r *http.Request, x *exchange,
 }
 
 // announceAnswer writes the header of an answer, and which trailers follow it.
-func announceAnswer(h http.Header, resp *http.Response) {
+func (p *Proxy) announceAnswer(h http.Header, resp *http.Response) {
 	endToEnd(h, resp.Header)
-	addVia(h, resp.ProtoMajor, resp.ProtoMinor)
+	addVia(h, resp.ProtoMajor, resp.ProtoMinor, p.pseudonym)
 	if _, ok := h["Content-Type"]; !ok {
 		h["Content-Type"] = nil // net/http would guess one
 	}

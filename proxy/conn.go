@@ -8,6 +8,8 @@ import (
 	"net"
 	"sync/atomic"
 	"time"
+
+	"github.com/certproxy/certproxy/internal/upstreamproxy"
 )
 
 // An upstreamConn is one HTTP/1.1 connection to a host, made with one identity. It
@@ -19,10 +21,12 @@ type upstreamConn struct {
 	id   *identity
 	raw  net.Conn // the TCP connection
 	wire *wire    // the same below TLS
-	tls  *tls.Conn
+	over stream   // what HTTP is spoken on: TLS, or the wire itself
 	in   *bufio.Reader
 	out  requestWriter
 	used bool // it has carried a request before this one
+
+	forwarding *upstreamproxy.Forwarding // how requests are written to a proxy of the site; nil for the host itself
 
 	// shared reports that it speaks HTTP/2: many requests are on it at once, and
 	// deadlines of one must not be set on it.
@@ -45,8 +49,22 @@ const maxAnswerHeader = 1 << 20
 
 var errAnswerHeader = errors.New("the header of its answer is larger than 1 MiB")
 
+// A stream is a connection of which one half can be ended.
+type stream interface {
+	net.Conn
+	CloseWrite() error
+}
+
+// newPlainConn wraps a connection without TLS.
+func newPlainConn(id *identity, raw net.Conn, forwarding *upstreamproxy.Forwarding) *upstreamConn {
+	c := &upstreamConn{id: id, raw: raw, headerLeft: math.MaxInt64, forwarding: forwarding}
+	c.wire = newWire(raw, nil, id.dialer.buffers)
+	c.speak(c.wire)
+	return c
+}
+
 // newUpstreamConn wraps a connection whose TLS handshake is about to be made.
-func newUpstreamConn(id *identity, raw net.Conn, protocol ...string) *upstreamConn {
+func newUpstreamConn(id *identity, raw net.Conn, protocol ...string) (*upstreamConn, *tls.Conn) {
 	c := &upstreamConn{id: id, raw: raw, headerLeft: math.MaxInt64}
 	config := id.tls.Clone()
 	if len(protocol) > 0 {
@@ -57,17 +75,22 @@ func newUpstreamConn(id *identity, raw net.Conn, protocol ...string) *upstreamCo
 		return id.certificate(cri)
 	}
 	c.wire = newWire(raw, nil, id.dialer.buffers)
-	c.tls = tls.Client(c.wire, config)
+	secured := tls.Client(c.wire, config)
+	c.speak(secured)
+	return c, secured
+}
+
+func (c *upstreamConn) speak(over stream) {
+	c.over = over
 	c.in = bufio.NewReader(receiver{c})
-	c.out.buf = bufio.NewWriter(c.tls)
-	return c
+	c.out.buf = bufio.NewWriter(over)
 }
 
 // open reports whether an unused connection can take another request.
 func (c *upstreamConn) open() bool { return !c.wire.atHand() && quiet(c.raw) }
 
 // close ends the connection, telling the other side.
-func (c *upstreamConn) close() { _ = c.tls.Close() }
+func (c *upstreamConn) close() { _ = c.over.Close() }
 
 // kill ends the connection at once, whoever is using it.
 func (c *upstreamConn) kill() { _ = c.raw.Close() }
@@ -91,7 +114,7 @@ func (r receiver) Read(b []byte) (int, error) {
 	if r.c.headerLeft <= 0 {
 		return 0, errAnswerHeader
 	}
-	n, err := r.c.tls.Read(b[:min(int64(len(b)), r.c.headerLeft)])
+	n, err := r.c.over.Read(b[:min(int64(len(b)), r.c.headerLeft)])
 	if n > 0 {
 		r.c.received = true
 		r.c.headerLeft -= int64(n)

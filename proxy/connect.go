@@ -2,60 +2,32 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net"
 	"net/http"
-	"syscall"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/certproxy/certproxy/certs"
-	"github.com/certproxy/certproxy/internal/http1"
 )
 
-// newServer returns a server of HTTP/1.
-func (p *Proxy) newServer(handler http.HandlerFunc, maxHeader int) *http1.Server {
-	return &http1.Server{
-		Handler:       handler,
-		HeaderTimeout: p.config.HeaderTimeout,
-		IdleTimeout:   p.config.IdleTimeout,
-		MaxHeader:     maxHeader,
-		Refuse: func(w io.Writer, why *http1.Malformed) {
-			p.log.Warn("request refused", zap.Int("status", why.Status), zap.String("reason", why.Reason), zap.String("hint", why.Hint))
-			_ = malformedRefusal(why).writeTo(w, &http.Request{})
-		},
-		Panicked: func(v any) { p.caught(v, "") },
-		Retried: func(err error) {
-			p.log.Error("a connection cannot be accepted", zap.String("reason", err.Error()), zap.String("hint", acceptHint(err)))
-		},
-	}
-}
-
-const (
-	// maxConnectHeader bounds the header of what is said to the proxy itself.
-	maxConnectHeader = 64 << 10
-	// maxRequestHeader bounds that of what goes to a host: as net/http has it.
-	maxRequestHeader = 1 << 20
-)
-
-func acceptHint(err error) string {
-	if errors.Is(err, syscall.EMFILE) {
-		return "raise the limit of open files (LimitNOFILE in the unit, or ulimit -n)"
-	}
-	return "see what the machine has run out of"
-}
-
-// serveOuter is the first look at a request: CONNECT goes on, anything else is not
-// served here and says so.
+// serveOuter serves what is said to the proxy itself.
 func (p *Proxy) serveOuter(w http.ResponseWriter, r *http.Request) {
 	p.rest.stir()
-	if r.Method != http.MethodConnect {
+	switch {
+	case r.Method == http.MethodConnect:
+		p.serveConnect(w, r)
+	case r.URL.IsAbs():
+		p.serveAbsolute(w, r)
+	default:
 		p.refuseNonProxy(w, r)
-		return
 	}
-	c := &connect{proxy: p, client: r.RemoteAddr, began: time.Now(), writer: &stashWriter{ResponseWriter: w}}
+}
+
+// serveConnect has a first look at a CONNECT, and hands it to goproxy.
+func (p *Proxy) serveConnect(w http.ResponseWriter, r *http.Request) {
+	c := &connect{visit: newVisit(r), proxy: p, began: time.Now(), writer: &stashWriter{ResponseWriter: w}}
 	if refused := c.admit(r); refused != nil {
 		c.refuse(r, refused)
 		return
@@ -66,12 +38,11 @@ func (p *Proxy) serveOuter(w http.ResponseWriter, r *http.Request) {
 
 // A connect is one CONNECT and what became of it.
 type connect struct {
-	proxy     *Proxy
-	client    string // address
-	authority string // canonical
-	action    certs.Action
-	began     time.Time
-	writer    *stashWriter // until the connection is taken over; nil then, for it holds all of net/http's
+	visit
+	proxy  *Proxy
+	action certs.Action
+	began  time.Time
+	writer *stashWriter // until the connection is taken over; nil then, for it holds all of net/http's
 }
 
 // admit parses the authority and decides what to do with it. The raw request
@@ -84,25 +55,32 @@ func (c *connect) admit(r *http.Request) *refusal {
 			text: "CONNECT " + err.Error(), hint: "send CONNECT host:port"}
 	}
 	c.authority = authority
+	if refused := c.proxy.loops(r); refused != nil {
+		return refused
+	}
 	host, listed := c.proxy.config.Index.Lookup(authority)
-	switch {
-	case !listed && c.proxy.config.RefuseUnlisted:
-		return &refusal{status: http.StatusForbidden, kind: "http_request_denied",
-			text: authority + " has no directory under certs.d, and this proxy serves listed hosts only",
-			hint: "make one for it, or start certproxy with --unlisted tunnel"}
-	case !listed:
-		c.action = certs.Tunnel
-	default:
+	c.action = certs.Tunnel
+	if listed {
 		c.action = host.Action
+	}
+	if c.action == certs.Tunnel {
+		if refused := c.may(r.Context(), UseTunnel); refused != nil {
+			return refused
+		}
+		if !listed && c.proxy.config.RefuseUnlisted() {
+			return unlistedRefusal(authority)
+		}
+		return nil
+	}
+	if refused := c.may(r.Context(), UseIdentity); refused != nil {
+		return refused
 	}
 	if c.action == certs.Unusable {
 		return unusableRefusal(host)
 	}
-	if c.action == certs.Intercept {
-		// Minted before the client is told yes, so that it hears of a failure.
-		if _, err := c.proxy.config.Leaves.Leaf(hostName(authority)); err != nil {
-			return leafRefusal(authority, err)
-		}
+	// Minted before the client is told yes, so that it hears of a failure.
+	if _, err := c.proxy.config.Leaves.Leaf(hostName(authority)); err != nil {
+		return leafRefusal(authority, err)
 	}
 	return nil
 }
@@ -110,8 +88,8 @@ func (c *connect) admit(r *http.Request) *refusal {
 // refuse answers the CONNECT. The reason goes into the status line too: it is all
 // that many clients show of a refused CONNECT, docker pull among them.
 func (c *connect) refuse(r *http.Request, refused *refusal) {
-	c.proxy.log.Warn("connect refused", zap.String("client", c.client), zap.String("host", c.authority),
-		zap.Int("status", refused.status), zap.String("reason", refused.text), zap.String("hint", refused.hint))
+	c.proxy.log.Warn("connect refused", append(c.who(),
+		zap.Int("status", refused.status), zap.String("reason", refused.text), zap.String("hint", refused.hint))...)
 	conn, _, err := c.writer.Hijack()
 	if err != nil {
 		http.Error(c.writer, refused.text, refused.status)
@@ -171,17 +149,15 @@ func (p *Proxy) caught(v any, authority string) {
 
 const established = "HTTP/1.1 200 Connection established\r\n\r\n"
 
-// refuseNonProxy answers requests that are no CONNECT.
+// refuseNonProxy answers requests that are for a web server.
 func (p *Proxy) refuseNonProxy(w http.ResponseWriter, r *http.Request) {
 	refused := &refusal{status: http.StatusBadRequest, kind: "http_request_error",
-		text: "this is a proxy, not a web server",
-		hint: "set HTTPS_PROXY=http://" + r.Context().Value(http.LocalAddrContextKey).(net.Addr).String() + " for the client"}
-	if r.URL.IsAbs() {
-		refused = &refusal{status: http.StatusNotImplemented, kind: "http_request_error",
-			text: "certproxy serves HTTPS through CONNECT, and this request was sent to it in plain text",
-			hint: "set HTTPS_PROXY only, not HTTP_PROXY, and use an https URL"}
+		text: "this is a proxy, not a web server", hint: "name it in the client's HTTPS_PROXY"}
+	if local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok {
+		refused.hint = "set HTTPS_PROXY=http://" + local.String() + " for the client"
 	}
-	p.log.Warn("request refused", zap.String("client", r.RemoteAddr), zap.String("method", r.Method),
-		zap.Int("status", refused.status), zap.String("reason", refused.text))
+	v := newVisit(r)
+	p.log.Warn("request refused", append(v.who(), zap.String("method", r.Method),
+		zap.Int("status", refused.status), zap.String("reason", refused.text))...)
 	refused.serve(w, r)
 }

@@ -143,7 +143,7 @@ func TestUnlistedHostsAreTunnelledOrRefused(t *testing.T) {
 	if got, body := r.do(r.client(1, r.pki), "GET", host, "/", ""); got != 200 || body != "mine" {
 		t.Errorf("%d %q", got, body)
 	}
-	strict := newRig(t, func(c *Config) { c.RefuseUnlisted = true })
+	strict := newRig(t, func(c *Config) { c.RefuseUnlisted = func() bool { return true } })
 	_, _, resp := strict.connect(host)
 	_ = resp.Body.Close()
 	if resp.StatusCode != http.StatusForbidden || !strings.Contains(resp.Status, "no directory under certs.d") {

@@ -6,8 +6,11 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/certproxy/certproxy/internal/upstreamproxy"
 )
 
 // errLoop means that a destination is this proxy itself.
@@ -17,7 +20,8 @@ var errLoop = errors.New("the destination is this proxy itself")
 // connections are bare *net.TCPConn: any wrapper would end splicing.
 type dialer struct {
 	dial    func(ctx context.Context, network, addr string) (net.Conn, error)
-	buffers *wireBuffers // of the connections, where something is put upon them
+	route   atomic.Pointer[upstreamproxy.Dialer] // to hosts, through a proxy of the site or not
+	buffers *wireBuffers                         // of the connections, where something is put upon them
 
 	mu  sync.RWMutex
 	own []netip.AddrPort
@@ -41,14 +45,41 @@ func newDialer(config Config) *dialer {
 	return d
 }
 
-// connect dials name:port within the time given; zero sets no bound.
+// connect reaches name:port within the time given; zero sets no bound.
 func (d *dialer) connect(ctx context.Context, authority string, within time.Duration) (net.Conn, error) {
-	if within <= 0 {
-		return d.dial(ctx, "tcp", authority)
+	if err := d.notOurselves(authority); err != nil {
+		return nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, within, errDialTimeout)
+	ctx, cancel := bounded(ctx, within)
 	defer cancel()
-	return d.dial(ctx, "tcp", authority)
+	return d.route.Load().DialContext(ctx, "tcp", authority)
+}
+
+// forward reaches name:port for plain requests, likewise: the host itself, or a proxy
+// that takes them for it.
+func (d *dialer) forward(ctx context.Context, authority string, within time.Duration) (net.Conn, *upstreamproxy.Forwarding, error) {
+	if err := d.notOurselves(authority); err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := bounded(ctx, within)
+	defer cancel()
+	return d.route.Load().Forward(ctx, "tcp", authority)
+}
+
+func bounded(ctx context.Context, within time.Duration) (context.Context, context.CancelFunc) {
+	if within <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, within, errDialTimeout)
+}
+
+// notOurselves refuses an address of our own that a proxy of the site would be asked
+// for: it would come back. What a name resolves to there only that proxy knows.
+func (d *dialer) notOurselves(authority string) error {
+	if ap, err := netip.ParseAddrPort(authority); err == nil && d.isOwn(ap) {
+		return errLoop
+	}
+	return nil
 }
 
 var errDialTimeout = errors.New("dial timeout")

@@ -30,7 +30,7 @@ func (r *rig) stoppable(drain time.Duration) (stop context.CancelFunc, ended cha
 	r.addr = l.Addr().String()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended = make(chan error, 1)
-	go func() { ended <- p.Run(ctx, l) }()
+	go func() { ended <- p.Run(ctx, Door{Listener: l}) }()
 	r.t.Cleanup(cancel)
 	return cancel, ended
 }
@@ -109,7 +109,7 @@ func TestAListenerThatFailsEndsRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = l.Close()
-	if err := p.Run(context.Background(), l); !errors.Is(err, net.ErrClosed) {
+	if err := p.Run(context.Background(), Door{Listener: l}); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Run: %v", err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/certproxy/certproxy/certs"
+	"github.com/certproxy/certproxy/internal/upstreamproxy"
 )
 
 // dialRefusal says why a host could not be connected to.
@@ -20,7 +21,16 @@ func dialRefusal(authority string, err error) *refusal {
 	f := &refusal{status: http.StatusBadGateway, kind: "destination_unavailable",
 		text: "cannot connect to " + authority + ": " + cause(err), hint: "look at the network path from this machine to the host"}
 	var dns *net.DNSError
+	var site *upstreamproxy.Error
 	switch {
+	case errors.As(err, &site):
+		f.kind, f.text, f.hint = "connection_refused", site.Text, site.Hint
+		switch {
+		case errors.Is(err, errLoop):
+			f.status, f.kind = http.StatusLoopDetected, "proxy_loop_detected"
+		case isTimeout(err):
+			f.status, f.kind = http.StatusGatewayTimeout, "connection_timeout"
+		}
 	case errors.Is(err, errLoop):
 		f.status, f.kind = http.StatusLoopDetected, "proxy_loop_detected"
 		f.text = authority + " is this proxy itself"
@@ -67,6 +77,9 @@ func upstreamRefusal(h *certs.Host, err error) *refusal {
 		f.kind = "tls_certificate_error"
 		f.text = "the certificate of " + h.Name + " is not trusted: " + verification(unverified.Err)
 		f.hint = "put its CA's certificate as a .crt file into " + h.Dir
+		if h.Dir == "" {
+			f.hint = "install its CA's certificate on this machine"
+		}
 	case errors.Is(hs.err, errOwnCA):
 		f.kind, f.text, f.hint = "tls_certificate_error", h.Name+" "+errOwnCA.Error(), "make the name resolve to the real host"
 	case errors.As(hs.err, &notTLS):

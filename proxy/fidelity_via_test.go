@@ -13,7 +13,7 @@ func TestViaOfARequestNamesTheProxyBehindAllOthers(t *testing.T) {
 			req := w.request("GET", "/", nil)
 			req.Header["Via"] = others
 			w.send(req)
-			ours := strings.TrimPrefix(strings.Replace(w.proto, "HTTP/2", "HTTP/2.0", 1), "HTTP/") + " certproxy"
+			ours := strings.TrimPrefix(strings.Replace(w.proto, "HTTP/2", "HTTP/2.0", 1), "HTTP/") + " " + w.rig.proxy.pseudonym
 			want := strings.Join(append(others[:len(others):len(others)], ours), ", ")
 			if got := strings.Join(await(t, "the request", arrived).fields["Via"], ", "); got != want {
 				t.Errorf("the server saw Via %q, want %q", got, want)
@@ -31,6 +31,7 @@ func TestViaOfAnAnswerSaysHowItCame(t *testing.T) {
 		} {
 			w.serve(verbatim(answer))
 			resp, _ := w.send(w.request("GET", "/", nil))
+			want = strings.Replace(want, "certproxy", w.rig.proxy.pseudonym, 1)
 			if got := strings.Join(resp.Header["Via"], ", "); got != want {
 				t.Errorf("Via is %q, want %q", got, want)
 			}

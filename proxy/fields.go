@@ -74,13 +74,13 @@ func upgradeTo(h http.Header) string {
 
 // addVia adds our entry (RFC 9110 section 7.6.3). The list may be shared, so it is
 // copied.
-func addVia(h http.Header, major, minor int) {
-	entry := "1.1 certproxy"
+func addVia(h http.Header, major, minor int, pseudonym string) {
+	version := "1.1 "
 	switch {
 	case major >= 2:
-		entry = "2.0 certproxy"
+		version = "2.0 "
 	case minor == 0:
-		entry = "1.0 certproxy"
+		version = "1.0 "
 	}
-	h["Via"] = append(slices.Clip(h["Via"]), entry)
+	h["Via"] = append(slices.Clip(h["Via"]), version+pseudonym)
 }

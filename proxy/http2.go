@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"maps"
@@ -103,7 +104,7 @@ func (h *http2Conns) dial(ctx context.Context, c *http2Conn) (net.Conn, error) {
 		return nil, err
 	}
 	c.upstreamConn = conn
-	if conn.tls.ConnectionState().NegotiatedProtocol != "h2" {
+	if secured, ok := conn.over.(*tls.Conn); !ok || secured.ConnectionState().NegotiatedProtocol != "h2" {
 		conn.close()
 		return nil, errNoHTTP2
 	}
@@ -116,7 +117,7 @@ func (h *http2Conns) dial(ctx context.Context, c *http2Conn) (net.Conn, error) {
 	_ = conn.raw.SetReadDeadline(time.Time{})
 	conn.shared = true
 	conn.proven.Store(err == nil)
-	return http2Wire{conn.tls, conn.in}, nil
+	return http2Wire{conn.over, conn.in}, nil
 }
 
 func (h *http2Conns) take(fresh bool) *http2Conn {

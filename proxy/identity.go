@@ -25,6 +25,7 @@ type identity struct {
 	idle      pool       // HTTP/1.1
 	http2     http2Conns // for what needs HTTP/2
 	retired   atomic.Bool
+	plain     bool        // without TLS: a host without a directory, by http
 	asked     atomic.Bool // a full handshake was asked for a certificate
 }
 
@@ -101,20 +102,27 @@ func (e *handshakeError) Unwrap() error { return e.err }
 // connect makes a connection and its TLS handshake, for HTTP/1.1 or what protocol
 // names instead.
 func (id *identity) connect(ctx context.Context, protocol ...string) (*upstreamConn, error) {
+	if id.plain {
+		raw, forwarding, err := id.dialer.forward(ctx, id.authority, id.key.settings.ConnectTimeout)
+		if err != nil {
+			return nil, &dialError{err: err}
+		}
+		return newPlainConn(id, raw, forwarding), nil
+	}
 	raw, err := id.dialer.connect(ctx, id.authority, id.key.settings.ConnectTimeout)
 	if err != nil {
 		return nil, &dialError{err: err}
 	}
-	conn := newUpstreamConn(id, raw, protocol...)
+	conn, secured := newUpstreamConn(id, raw, protocol...)
 	ctx, cancel := context.WithTimeout(ctx, id.handshake)
 	defer cancel()
-	if err := conn.tls.HandshakeContext(ctx); err != nil {
+	if err := secured.HandshakeContext(ctx); err != nil {
 		_ = raw.Close()
 		return nil, &handshakeError{err: err, presented: conn.asked.Load() && id.pair != nil}
 	}
 	if conn.asked.Load() {
 		id.asked.Store(true)
-	} else if conn.tls.ConnectionState().DidResume {
+	} else if secured.ConnectionState().DidResume {
 		// A resumed session asks no more: it carries the certificate of the one
 		// that did, and the session cache is this identity's alone.
 		conn.asked.Store(id.asked.Load())

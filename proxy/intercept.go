@@ -26,8 +26,8 @@ func (p *Proxy) intercept(c *connect, conn net.Conn) bool {
 	secured := tls.Server(inner, p.clientTLS)
 	_ = conn.SetDeadline(time.Now().Add(p.config.HandshakeTimeout))
 	if err := secured.Handshake(); err != nil {
-		p.log.Warn("client handshake failed", zap.String("client", c.client), zap.String("host", c.authority),
-			zap.String("reason", printable(err.Error(), 200)), zap.String("hint", handshakeHint(err)))
+		p.log.Warn("client handshake failed", append(c.who(),
+			zap.String("reason", printable(err.Error(), 200)), zap.String("hint", handshakeHint(err)))...)
 		return false
 	}
 	_ = conn.SetDeadline(time.Time{})

@@ -208,11 +208,11 @@ func TestRequestsGoOutAsTheyCameIn(t *testing.T) {
 			if got.RequestURI != target {
 				t.Errorf("HTTP/%d: the server saw %s, want %s", proto, got.RequestURI, target)
 			}
-			if resp.ContentLength != 12345 || resp.Header.Get("Via") != "1.1 certproxy" {
+			if resp.ContentLength != 12345 || resp.Header.Get("Via") != "1.1 "+r.proxy.pseudonym {
 				t.Errorf("HTTP/%d: Content-Length %d, Via %q", proto, resp.ContentLength, resp.Header.Get("Via"))
 			}
 			h := got.Header
-			if h.Get("X-Forwarded-For") != "192.0.2.1" || h.Get("Forwarded") != "for=192.0.2.1" || !strings.HasSuffix(h.Get("Via"), " certproxy") ||
+			if h.Get("X-Forwarded-For") != "192.0.2.1" || h.Get("Forwarded") != "for=192.0.2.1" || !strings.HasSuffix(h.Get("Via"), " "+r.proxy.pseudonym) ||
 				h.Get("User-Agent") != "" || h.Get("Proxy-Authorization") != "" || h.Get("Accept-Encoding") != "" {
 				t.Errorf("HTTP/%d: the server saw %v", proto, h)
 			}

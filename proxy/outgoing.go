@@ -3,8 +3,11 @@ package proxy
 import (
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"time"
+
+	"github.com/certproxy/certproxy/internal/upstreamproxy"
 )
 
 // outgoing is the body as Request.Write reads it. What was written so far goes out
@@ -80,4 +83,22 @@ func (s *sending) widen(wide bool) error {
 		s.client.readWide(wide)
 	}
 	return s.conn.wire.writeWide(wide)
+}
+
+// absoluteForm addresses a request to a proxy of the site, with the credentials that
+// are ours.
+func absoluteForm(out *http.Request, to *upstreamproxy.Forwarding) {
+	u := *out.URL
+	if u.Opaque == "" {
+		u.Opaque = u.EscapedPath()
+	}
+	if u.Opaque == "*" {
+		u.Opaque = "" // RFC 9112 section 3.2.4
+	}
+	u.Opaque = "//" + out.Host + u.Opaque
+	out.URL = &u
+	if to.Authorization != "" {
+		out.Header = maps.Clone(out.Header)
+		out.Header["Proxy-Authorization"] = []string{to.Authorization}
+	}
 }

@@ -40,9 +40,13 @@ type Leaves interface {
 
 // Config is what a proxy needs. Zero values of durations mean the defaults.
 type Config struct {
-	Index          Index  // required
-	Leaves         Leaves // required
-	RefuseUnlisted bool   // answer 403 for hosts without a directory instead of tunnelling
+	Index          Index       // required
+	Leaves         Leaves      // required
+	RefuseUnlisted func() bool // whether hosts without a directory are answered 403; nil means that they are carried without an identity
+	Gate           Gate        // who clients are, and what they may; nil lets everybody do everything
+
+	UpstreamProxy string              // what hosts are reached through: as the configuration has upstream_proxy
+	Getenv        func(string) string // the environment, which may name such a proxy; nil means that it is empty
 
 	SystemRoots *x509.CertPool                                                    // CA roots that every host starts with; nil means the system's
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error) // nil dials; tests redirect
@@ -62,19 +66,20 @@ type Config struct {
 type Proxy struct {
 	config    Config
 	log       *zap.Logger
+	pseudonym string       // in Via
 	door      http.Handler // goproxy
 	dialer    *dialer
 	upstreams *upstreams
-	clientTLS *tls.Config    // of intercepted connections
-	outer     *http1.Server  // serves what clients say to the proxy itself
-	inner1    *http1.Server  // serves intercepted connections that speak HTTP/1.1
-	inner     *handover      // those that speak HTTP/2, on their way to inner2
-	inner2    *http.Server   // serves them
-	conns     *liveConns     // hijacked connections, tunnels among them
-	tunnels   sync.WaitGroup // for the goroutines of tunnels, whose connections are in conns
-	pipes     *pipePool      // for what tunnels splice
-	rest      *rest          // gives memory back when it is quiet
-	wait      sync.WaitGroup // for the goroutines of Run
+	clientTLS *tls.Config     // of intercepted connections
+	doors     []*http1.Server // serve what comes in, one for each of Run's doors
+	inner1    *http1.Server   // serves intercepted connections that speak HTTP/1.1
+	inner     *handover       // those that speak HTTP/2, on their way to inner2
+	inner2    *http.Server    // serves them
+	conns     *liveConns      // hijacked connections, tunnels among them
+	tunnels   sync.WaitGroup  // for the goroutines of tunnels, whose connections are in conns
+	pipes     *pipePool       // for what tunnels splice
+	rest      *rest           // gives memory back when it is quiet
+	wait      sync.WaitGroup  // for the goroutines of Run
 }
 
 // New checks the configuration and returns a proxy that serves nothing yet.
@@ -92,6 +97,12 @@ func New(config Config) (*Proxy, error) {
 		}
 		config.SystemRoots = roots
 	}
+	if config.Gate == nil {
+		config.Gate = everybody{}
+	}
+	if config.RefuseUnlisted == nil {
+		config.RefuseUnlisted = func() bool { return false }
+	}
 	if config.Host == nil {
 		config.Host = func(string) HostSettings { return DefaultHostSettings() }
 	}
@@ -108,28 +119,32 @@ func New(config Config) (*Proxy, error) {
 			*d.value = d.unset
 		}
 	}
-	p := &Proxy{config: config, log: config.Logger, conns: newLiveConns(), inner: newHandover(), pipes: &pipePool{}, rest: newRest(),
+	p := &Proxy{config: config, log: config.Logger, pseudonym: newPseudonym(), conns: newLiveConns(), inner: newHandover(), pipes: &pipePool{}, rest: newRest(),
 		clientTLS: newClientTLS(config.Leaves)}
 	p.dialer = newDialer(config)
+	if err := p.Reroute(config.UpstreamProxy); err != nil {
+		return nil, err
+	}
 	p.upstreams = newUpstreams(config, p.dialer)
 	p.door = newDoor(p)
-	p.outer = p.newServer(p.serveOuter, maxConnectHeader)
-	p.inner1, p.inner2 = p.newServer(p.serveInner, maxRequestHeader), p.newHTTP2Server()
+	p.inner1, p.inner2 = p.newServer(p.serveInner), p.newHTTP2Server()
 	return p, nil
 }
 
-// Run serves clients on the listeners until ctx ends, then stops accepting, lets
+// Run serves clients at the doors until ctx ends, then stops accepting, lets
 // what is in flight finish within the drain timeout, and cuts the rest. It returns
 // when every connection and goroutine has ended; the error is that of a listener
 // that failed by itself.
-func (p *Proxy) Run(ctx context.Context, listeners ...net.Listener) error {
-	failed := make(chan error, len(listeners))
-	for _, l := range listeners {
-		p.dialer.refuse(l.Addr())
+func (p *Proxy) Run(ctx context.Context, doors ...Door) error {
+	failed := make(chan error, len(doors))
+	for _, d := range doors {
+		p.dialer.refuse(d.Listener.Addr())
+		server := p.newDoorServer(d)
+		p.doors = append(p.doors, server)
 		p.wait.Go(func() {
 			// What is in flight outlives ctx.
-			if err := p.outer.Serve(context.WithoutCancel(ctx), l); !errors.Is(err, http1.ErrClosed) {
-				failed <- fmt.Errorf("listener %s: %w", l.Addr(), err)
+			if err := server.Serve(context.WithoutCancel(ctx), d.Listener); !errors.Is(err, http1.ErrClosed) {
+				failed <- fmt.Errorf("listener %s: %w", d.Listener.Addr(), err)
 			}
 		})
 	}
@@ -148,18 +163,22 @@ func (p *Proxy) Run(ctx context.Context, listeners ...net.Listener) error {
 	return err
 }
 
-// drain ends the servers. The outer one first: a connection that was taken over from
-// it shows up in conns until it is handed to an inner one or has ended.
+// drain ends the servers. The doors first: a connection that was taken over from one
+// shows up in conns until it is handed to an inner server or has ended.
 func (p *Proxy) drain() {
 	ctx, cancel := context.WithTimeout(context.Background(), p.config.DrainTimeout)
 	defer cancel()
-	_ = p.outer.Shutdown(ctx)
+	for _, d := range p.doors {
+		_ = d.Shutdown(ctx)
+	}
 	_ = p.inner1.Shutdown(ctx)
 	_ = p.inner2.Shutdown(ctx)
 	if cut := p.conns.drain(ctx); cut > 0 {
 		p.log.Warn("connections cut after the drain timeout", zap.Int("connections", cut), zap.Duration("timeout", p.config.DrainTimeout))
 	}
-	p.outer.Close()
+	for _, d := range p.doors {
+		d.Close()
+	}
 	p.inner1.Close()
 	_ = p.inner2.Close()
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strconv"
@@ -17,11 +18,12 @@ import (
 // A refusal is an answer of our own: what failed and what to do.
 type refusal struct {
 	status int
-	kind   string // a proxy error type of RFC 9209 section 2.3
-	params string // further parameters of Proxy-Status, each beginning with "; "
-	text   string // what failed; never holds a query, a header or a key
-	hint   string // what to do
-	close  bool   // end the connection after the answer
+	kind   string      // a proxy error type of RFC 9209 section 2.3
+	params string      // further parameters of Proxy-Status, each beginning with "; "
+	text   string      // what failed; never holds a query, a header or a key
+	hint   string      // what to do
+	close  bool        // end the connection after the answer
+	fields http.Header // further ones of the answer
 }
 
 func internalRefusal() *refusal {
@@ -85,6 +87,7 @@ func (f *refusal) header(h http.Header, accept string) []byte {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Proxy-Status", f.proxyStatus())
+	maps.Copy(h, f.fields)
 	if f.close {
 		h.Set("Connection", "close")
 	}
@@ -122,6 +125,14 @@ func hostName(authority string) string {
 		return authority
 	}
 	return host
+}
+
+// unlistedRefusal answers for a host without a directory, where only listed ones are
+// served.
+func unlistedRefusal(authority string) *refusal {
+	return &refusal{status: http.StatusForbidden, kind: "http_request_denied",
+		text: authority + " has no directory under certs.d, and this proxy serves listed hosts only",
+		hint: "make one for it, or start certproxy with --unlisted tunnel"}
 }
 
 func unusableRefusal(h *certs.Host) *refusal {

@@ -18,6 +18,7 @@ type exchange struct {
 	attempts int
 	refused  *refusal // when the answer is our own
 	canceled bool     // the client went away before the answer
+	seenAs   string   // scheme://authority by which the client knows the host, where that is another
 
 	trailers func() http.Header // of the request, once its body has ended
 	body     *replay            // of the request, once it is tried
@@ -42,43 +43,64 @@ func (p *Proxy) serveInner(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.rest.stir()
-	c := inner.connect
-	began, x := time.Now(), &exchange{trailers: func() http.Header { return r.Trailer }}
-	rec := &recorder{ResponseWriter: w}
+	var client *wire
 	if r.ProtoMajor == 1 { // in HTTP/2 the wire is not one request's
-		rec.wire = inner.wire
+		client = inner.wire
 	}
-	defer func() { p.logRequest(c, r, rec, x, began) }() // an aborted transfer is a panic that goes on
+	c := inner.connect
+	p.serveRequest(w, r, &c.visit, client, func() (*upstream, *refusal) {
+		if refused := sameHost(c, r); refused != nil {
+			return nil, refused
+		}
+		host, ok := p.config.Index.Lookup(c.authority)
+		if !ok || host.Action == certs.Tunnel {
+			return nil, goneRefusal(c)
+		}
+		return p.listed(r, &c.visit, host)
+	})
+}
+
+// serveRequest answers one request, whatever door it came in by. find says which
+// upstream it goes to, as of the index in use now.
+func (p *Proxy) serveRequest(w http.ResponseWriter, r *http.Request, v *visit, client *wire, find func() (*upstream, *refusal), change ...func(*exchange)) {
+	began, x := time.Now(), &exchange{trailers: func() http.Header { return r.Trailer }}
+	for _, f := range change {
+		f(x)
+	}
+	rec := &recorder{ResponseWriter: w, wire: client}
+	defer func() { p.logRequest(v, r, rec, x, began) }() // an aborted transfer is a panic that goes on
 	defer x.end(w)
-	if x.refused = p.admitRequest(c, r, x); x.refused != nil {
+	switch {
+	case isH2C(r.Header):
+		x.refused = h2cRefusal()
+	default:
+		x.refused = p.loops(r)
+	}
+	if x.refused == nil {
+		x.host, x.refused = find()
+	}
+	if x.refused != nil {
 		x.refused.serve(rec, r)
 		return
 	}
 	p.carry(rec, r, x)
 }
 
-// admitRequest checks a request and finds its upstream, as of the index in use now.
-func (p *Proxy) admitRequest(c *connect, r *http.Request, x *exchange) *refusal {
-	if refused := sameHost(c, r); refused != nil {
-		return refused
+// listed returns the upstream of a host that has a directory, if the visitor may use
+// its identities.
+func (p *Proxy) listed(r *http.Request, v *visit, host *certs.Host) (*upstream, *refusal) {
+	if refused := v.may(r.Context(), UseIdentity); refused != nil {
+		return nil, refused
 	}
-	if isH2C(r.Header) {
-		return h2cRefusal()
+	if host.Action == certs.Unusable {
+		return nil, unusableRefusal(host)
 	}
-	host, ok := p.config.Index.Lookup(c.authority)
-	switch {
-	case !ok || host.Action == certs.Tunnel:
-		return goneRefusal(c)
-	case host.Action == certs.Unusable:
-		return unusableRefusal(host)
-	}
-	x.host = p.upstreams.get(p.config.Index, host)
-	return nil
+	return p.upstreams.get(p.config.Index, host), nil
 }
 
 // logRequest writes the one line of a request. The path is without its query, which
 // may hold a token.
-func (p *Proxy) logRequest(c *connect, r *http.Request, rec *recorder, x *exchange, began time.Time) {
+func (p *Proxy) logRequest(v *visit, r *http.Request, rec *recorder, x *exchange, began time.Time) {
 	level, message := zap.InfoLevel, "request served"
 	switch {
 	case x.refused != nil:
@@ -90,11 +112,9 @@ func (p *Proxy) logRequest(c *connect, r *http.Request, rec *recorder, x *exchan
 	if entry == nil {
 		return // the fields cost more than many a request
 	}
-	fields := []zap.Field{
-		zap.String("client", c.client), zap.String("host", c.authority), zap.String("method", r.Method),
+	fields := append(v.who(), zap.String("method", r.Method),
 		zap.String("path", printable(r.URL.EscapedPath(), 500)), zap.Int("status", rec.status), zap.String("pair", x.pair),
-		zap.Int("attempts", x.attempts), zap.Int64("bytes", rec.bytes), zap.Duration("duration", time.Since(began)),
-	}
+		zap.Int("attempts", x.attempts), zap.Int64("bytes", rec.bytes), zap.Duration("duration", time.Since(began)))
 	if x.refused != nil {
 		fields = append(fields, zap.String("reason", x.refused.text), zap.String("hint", x.refused.hint))
 	}

@@ -73,7 +73,7 @@ func newRig(t testing.TB, change ...func(*Config)) *rig {
 	r.addr = l.Addr().String()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- r.proxy.Run(ctx, l) }()
+	go func() { done <- r.proxy.Run(ctx, Door{Listener: l}) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {

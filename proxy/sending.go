@@ -117,6 +117,9 @@ func (s *sending) write() {
 	}
 	out := *s.req
 	out.Body = nil
+	if s.conn.forwarding != nil {
+		absoluteForm(&out, s.conn.forwarding)
+	}
 	if s.body != nil {
 		// Each sending has trailers of its own: an attempt that was given up may still
 		// be told of them when the next one reads its own.

@@ -17,8 +17,8 @@ func (p *Proxy) tunnel(r *http.Request, c *connect, client net.Conn) bool {
 	upstream, err := p.dialer.connect(r.Context(), c.authority, p.config.Host(c.authority).ConnectTimeout)
 	if err != nil {
 		refused := dialRefusal(c.authority, err)
-		p.log.Warn("tunnel refused", zap.String("client", c.client), zap.String("host", c.authority), zap.Int("status", refused.status),
-			zap.String("reason", refused.text), zap.Duration("duration", time.Since(c.began)))
+		p.log.Warn("tunnel refused", append(c.who(), zap.Int("status", refused.status),
+			zap.String("reason", refused.text), zap.Duration("duration", time.Since(c.began)))...)
 		_ = client.SetDeadline(time.Now().Add(p.config.HeaderTimeout))
 		_ = refused.writeTo(client, r)
 		lingeringClose(client)
@@ -27,14 +27,13 @@ func (p *Proxy) tunnel(r *http.Request, c *connect, client net.Conn) bool {
 	p.conns.add(upstream)
 	t := &tunnel{client: client, upstream: upstream, pipes: p.pipes}
 	early := c.takeEarly()
-	name, authority, began := c.client, c.authority, c.began
+	who, authority, began := c.who(), c.authority, c.began
 	p.tunnels.Go(func() {
 		defer p.conns.remove(client)
 		defer p.conns.remove(upstream)
 		defer func() { p.caught(recover(), authority) }()
 		err := t.carry(early)
-		fields := []zap.Field{zap.String("client", name), zap.String("host", authority),
-			zap.Int64("bytes_up", t.up), zap.Int64("bytes_down", t.down), zap.Duration("duration", time.Since(began))}
+		fields := append(who, zap.Int64("bytes_up", t.up), zap.Int64("bytes_down", t.down), zap.Duration("duration", time.Since(began)))
 		if err != nil {
 			fields = append(fields, zap.String("ended_by", err.Error()))
 		}

@@ -33,7 +33,7 @@ func (p *Proxy) switchProtocols(w *recorder, r *http.Request, x *exchange, resp 
 	h := make(http.Header, len(resp.Header))
 	endToEnd(h, resp.Header)
 	h["Connection"], h["Upgrade"] = []string{"Upgrade"}, resp.Header["Upgrade"]
-	addVia(h, resp.ProtoMajor, resp.ProtoMinor)
+	addVia(h, resp.ProtoMajor, resp.ProtoMinor, p.pseudonym)
 	answer := http.Response{StatusCode: resp.StatusCode, ProtoMajor: 1, ProtoMinor: 1, Header: h}
 	if answer.Write(rw) != nil || rw.Flush() != nil {
 		return

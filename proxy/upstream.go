@@ -15,6 +15,7 @@ import (
 // that are still the same.
 type upstream struct {
 	host       *certs.Host
+	scheme     string // https, or http for a host without a directory
 	settings   HostSettings
 	identities []*identity
 	memory     *memory
@@ -27,6 +28,7 @@ type upstreams struct {
 	config  Config
 	dialer  *dialer
 	buffers *bufferPool
+	without unlistedHosts
 
 	mu   sync.RWMutex
 	open map[string]*upstream
@@ -78,7 +80,7 @@ func (u *upstreams) replace(h *certs.Host) *upstream {
 // are still the same.
 func (u *upstreams) newUpstream(h *certs.Host, old []*identity) *upstream {
 	settings := u.config.Host(h.Name)
-	return &upstream{host: h, settings: settings, memory: newMemory(settings.PairMemory), identities: u.identities(h, settings, old)}
+	return &upstream{host: h, scheme: "https", settings: settings, memory: newMemory(settings.PairMemory), identities: u.identities(h, settings, old)}
 }
 
 // identities returns one identity for each pair, or a single one without a
@@ -117,6 +119,7 @@ next:
 
 // refresh compares what is open with the index in use, after it was swapped.
 func (u *upstreams) refresh(index Index) {
+	u.forgetUnlisted()
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for name, cur := range u.open {
@@ -132,6 +135,7 @@ func (u *upstreams) refresh(index Index) {
 
 // close ends every idle connection.
 func (u *upstreams) close() {
+	u.forgetUnlisted()
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for name, cur := range u.open {

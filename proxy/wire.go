@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -37,6 +38,18 @@ func newWire(c net.Conn, early []byte, buffers *wireBuffers) *wire {
 	w := &wire{Conn: c, in: early, buffers: buffers}
 	w.ahead.Store(int64(len(early)))
 	return w
+}
+
+// CloseWrite ends what is written, and leaves open what is read.
+func (w *wire) CloseWrite() error {
+	if err := w.flush(); err != nil {
+		return err
+	}
+	half, ok := w.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return half.CloseWrite()
 }
 
 // NetConn returns the connection itself.

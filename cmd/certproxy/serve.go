@@ -105,7 +105,7 @@ func serve(ctx context.Context, o serveOptions) error {
 	}
 	settings := newSettings(configuration)
 	server, err := proxy.New(proxy.Config{
-		Index: store, Leaves: authority, RefuseUnlisted: o.refuseUnlisted, Host: settings.host, Logger: o.log, Attempted: o.attempted,
+		Index: store, Leaves: authority, RefuseUnlisted: func() bool { return o.refuseUnlisted }, Host: settings.host, Logger: o.log, Attempted: o.attempted,
 	})
 	if err != nil {
 		return err
@@ -140,7 +140,11 @@ func serve(ctx context.Context, o serveOptions) error {
 	}
 	// What the start has used and needs no more, most of it for the system's CA roots.
 	debug.FreeOSMemory()
-	err = server.Run(ctx, listeners...)
+	doors := make([]proxy.Door, len(listeners))
+	for i, l := range listeners {
+		doors[i] = proxy.Door{Listener: l}
+	}
+	err = server.Run(ctx, doors...)
 	end()
 	wait.Wait()
 	o.log.Info("stopped")

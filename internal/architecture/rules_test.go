@@ -26,7 +26,7 @@ func folders() []folder {
 		},
 		{
 			dir:     "proxy",
-			ours:    []string{"certs", "internal/http1"},
+			ours:    []string{"certs", "internal/http1", "internal/upstreamproxy"},
 			outside: []string{"github.com/elazarl/goproxy", "go.uber.org/zap/...", "golang.org/x/net/..."},
 			why:     "it asks small interfaces of its own for the index and the leaf, so that it can be tested without disk or CA",
 		},

@@ -78,6 +78,12 @@ func (c *conn) serve(ctx context.Context) {
 	defer c.end()
 	c.watch.init(c)
 	c.remote = c.nc.RemoteAddr().String()
+	if c.server.Begin != nil {
+		var err error
+		if ctx, err = c.server.Begin(ctx, c.nc); err != nil {
+			return
+		}
+	}
 	if secured, ok := c.nc.(*tls.Conn); ok {
 		_ = c.nc.SetDeadline(time.Now().Add(c.server.HeaderTimeout))
 		if secured.HandshakeContext(ctx) != nil { // most often it has been made

@@ -34,6 +34,10 @@ type Server struct {
 	IdleTimeout   time.Duration // how long a connection may wait for its next request
 	MaxHeader     int           // bytes of a request's header; more is answered 431
 
+	// Begin is called with each accepted connection, on its goroutine and before anything
+	// is read of it; it may make a TLS handshake. The context it returns is that of the
+	// requests. An error ends the connection. May be nil.
+	Begin func(ctx context.Context, nc net.Conn) (context.Context, error)
 	// Refuse writes the answer to a request that was not understood; its connection
 	// ends with it.
 	Refuse func(w io.Writer, why *Malformed)
