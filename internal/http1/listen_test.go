@@ -1,21 +1,27 @@
 package http1
 
 import (
+	"errors"
 	"net"
 	"syscall"
 )
 
-// A failing listener has no descriptors left, whatever it does. Or it has, once there
-// is a connection for it.
-type failing struct{ conns chan net.Conn }
+// A failing listener has no descriptors left, but for the connections it is given.
+type failing struct {
+	conns chan net.Conn
+	fatal bool // it fails for good
+}
 
 func (f *failing) Accept() (net.Conn, error) {
 	select {
 	case c := <-f.conns:
 		return c, nil
 	default:
-		return nil, &net.OpError{Op: "accept", Err: syscall.EMFILE}
 	}
+	if f.fatal {
+		return nil, errors.ErrUnsupported
+	}
+	return nil, &net.OpError{Op: "accept", Err: syscall.EMFILE}
 }
 
 func (f *failing) Close() error   { return nil }
