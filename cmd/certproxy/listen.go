@@ -4,46 +4,73 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"syscall"
+
+	"github.com/certproxy/certproxy/certs"
+	"github.com/certproxy/certproxy/proxy"
 )
 
-// listenAll opens the listeners, or none.
-func listenAll(addrs []string) ([]net.Listener, error) {
-	var out []net.Listener
-	for _, addr := range addrs {
-		l, err := listen(addr)
+// A forward is a listener that is a host for its clients.
+type forward struct{ addr, host string }
+
+// parseForward reads ADDR=HOST[:PORT].
+func parseForward(spec string) (forward, error) {
+	addr, name, ok := strings.Cut(spec, "=")
+	if !ok {
+		return forward{}, usageError{fmt.Errorf("--forward %q is not of the form ADDR=HOST[:PORT], as in 127.0.0.1:5001=registry.example:5000", spec)}
+	}
+	host, err := certs.ParseHost(name)
+	if err != nil {
+		return forward{}, usageError{fmt.Errorf("--forward %q: %w", spec, err)}
+	}
+	if _, err := loopback("--forward", addr); err != nil {
+		return forward{}, err
+	}
+	return forward{addr: addr, host: host}, nil
+}
+
+// openDoors opens all listeners, or none.
+func openDoors(o serveOptions) ([]proxy.Door, error) {
+	wanted := make([]forward, 0, len(o.listen)+len(o.forward))
+	for _, addr := range o.listen {
+		wanted = append(wanted, forward{addr: addr})
+	}
+	var out []proxy.Door
+	for _, w := range append(wanted, o.forward...) {
+		l, err := listen(w.addr)
 		if err != nil {
 			return nil, errors.Join(err, closeAll(out))
 		}
-		out = append(out, l)
+		out = append(out, proxy.Door{Listener: l, Forward: w.host})
 	}
 	return out, nil
 }
 
-func closeAll(listeners []net.Listener) error {
+func closeAll(doors []proxy.Door) error {
 	var errs []error
-	for _, l := range listeners {
-		errs = append(errs, l.Close())
+	for _, d := range doors {
+		errs = append(errs, d.Listener.Close())
 	}
 	return errors.Join(errs...)
 }
 
 // loopback checks the address of a listener. Any other would lend the host's
-// identities to the network, for nothing here authenticates a client.
-func loopback(addr string) (port string, err error) {
+// identities to the network.
+func loopback(flag, addr string) (port string, err error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		return "", usageError{fmt.Errorf("--listen %q is not of the form HOST:PORT", addr)}
+		return "", usageError{fmt.Errorf("%s %q is not of the form HOST:PORT", flag, addr)}
 	}
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return "", usageError{fmt.Errorf("--listen %s is not a loopback address, and this version cannot authenticate clients; use 127.0.0.1:%s", addr, port)}
+		return "", usageError{fmt.Errorf("%s %s is not a loopback address, and this version serves this machine only; use 127.0.0.1:%s", flag, addr, port)}
 	}
 	return port, nil
 }
 
 // listen opens one listener.
 func listen(addr string) (net.Listener, error) {
-	port, err := loopback(addr)
+	port, err := loopback("--listen", addr)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/certproxy/certproxy/certs"
+	"github.com/certproxy/certproxy/internal/access"
 	"github.com/certproxy/certproxy/internal/ca"
 	"github.com/certproxy/certproxy/proxy"
 	"github.com/certproxy/certproxy/watch"
@@ -34,6 +35,11 @@ func newServe() *cobra.Command {
 	listen := cmd.Flags().StringArray("listen", []string{"127.0.0.1:3128"}, "loopback HOST:PORT to serve on; repeatable, port 0 picks one")
 	unlisted := cmd.Flags().String("unlisted", "tunnel", "what to do with hosts that have no directory: tunnel or refuse")
 	admin := cmd.Flags().String("admin", "off", "status listener; this version has none, so only off")
+	users := cmd.Flags().StringArray("allow-user", nil, "user, by name or uid, who may use the certificates of listed hosts, or * for every local one; repeatable. By default root, and whom certproxy runs as")
+	groups := cmd.Flags().StringArray("allow-group", nil, "group, by name or gid, likewise; repeatable")
+	passwords := cmd.Flags().String("htpasswd", "", "file of `htpasswd -B`: whoever knows a password in it may, too, unless --allow-user or --allow-group is given")
+	upstream := cmd.Flags().String("upstream-proxy", "", "URL of the proxy through which hosts are reached, or direct; by default HTTPS_PROXY, HTTP_PROXY and NO_PROXY say so")
+	forward := cmd.Flags().StringArray("forward", nil, "loopback ADDR=HOST[:PORT]: serve plain HTTP on ADDR, as that listed host; repeatable")
 	level := cmd.Flags().String("log-level", "info", "debug, info, warn or error")
 	format := cmd.Flags().String("log-format", "auto", "json, console, or auto: console on a terminal")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -43,9 +49,17 @@ func newServe() *cobra.Command {
 		if *admin != "off" {
 			return usageError{fmt.Errorf("--admin %q: this version has no status listener; use off", *admin)}
 		}
-		o := serveOptions{listen: *listen, refuseUnlisted: *unlisted == "refuse"}
+		o := serveOptions{listen: *listen, refuseUnlisted: *unlisted == "refuse", passwords: *passwords, upstream: *upstream,
+			allow: access.Lists{Users: *users, Groups: *groups}, getenv: os.Getenv}
+		for _, spec := range *forward {
+			f, err := parseForward(spec)
+			if err != nil {
+				return err
+			}
+			o.forward = append(o.forward, f)
+		}
 		for _, addr := range o.listen {
-			if _, err := loopback(addr); err != nil {
+			if _, err := loopback("--listen", addr); err != nil {
 				return err
 			}
 		}
@@ -75,7 +89,12 @@ type serveOptions struct {
 	state          string     // directory of the local CA
 	config         configFile // the zero value: all is by default
 	listen         []string
+	forward        []forward
 	refuseUnlisted bool
+	allow          access.Lists        // who may use the identities; none are the defaults
+	passwords      string              // an htpasswd file, or empty
+	upstream       string              // URL of a proxy, direct, or empty for the environment's
+	getenv         func(string) string // that environment; nil is an empty one
 	log            *zap.Logger
 
 	listening func(net.Addr)      // told of each listener; may be nil
@@ -103,21 +122,27 @@ func serve(ctx context.Context, o serveOptions) error {
 	if err := store.Index().Err(); err != nil {
 		return err
 	}
+	gate, err := newGate(o)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = gate.lookup.Close() }()
 	settings := newSettings(configuration)
 	server, err := proxy.New(proxy.Config{
 		Index: store, Leaves: authority, RefuseUnlisted: func() bool { return o.refuseUnlisted }, Host: settings.host, Logger: o.log, Attempted: o.attempted,
+		Gate: gate, UpstreamProxy: o.upstream, Getenv: o.getenv,
 	})
 	if err != nil {
 		return err
 	}
-	listeners, err := listenAll(o.listen)
+	doors, err := openDoors(o)
 	if err != nil {
 		return err
 	}
 	r := &reloader{store: store, config: o.config, settings: settings, proxy: server, log: o.log, said: map[certs.Problem]bool{}}
 	watcher, err := watch.New(watch.Config{Roots: paths(o.roots), Changed: r.changed, Warn: r.warn})
 	if err != nil {
-		return errors.Join(err, closeAll(listeners))
+		return errors.Join(err, closeAll(doors))
 	}
 
 	o.log.Info("local ca", zap.String("state", o.state), zap.Bool("made_now", made),
@@ -132,18 +157,18 @@ func serve(ctx context.Context, o serveOptions) error {
 		}
 	})
 	wait.Go(func() { r.hangups(running, hangups, watcher.Rescan) })
-	for _, l := range listeners {
-		o.log.Info("listening", zap.String("addr", l.Addr().String()))
+	for _, d := range doors {
+		fields := []zap.Field{zap.String("addr", d.Listener.Addr().String())}
+		if d.Forward != "" {
+			fields = append(fields, zap.String("forward", d.Forward))
+		}
+		o.log.Info("listening", fields...)
 		if o.listening != nil {
-			o.listening(l.Addr())
+			o.listening(d.Listener.Addr())
 		}
 	}
 	// What the start has used and needs no more, most of it for the system's CA roots.
 	debug.FreeOSMemory()
-	doors := make([]proxy.Door, len(listeners))
-	for i, l := range listeners {
-		doors[i] = proxy.Door{Listener: l}
-	}
 	err = server.Run(ctx, doors...)
 	end()
 	wait.Wait()

@@ -17,6 +17,7 @@ import (
 type Options struct {
 	Certs  string   // the root; "" is a new empty one
 	Config string   // its configuration file, as YAML; "" is none
+	Args   []string // further ones of serve
 	Names  []string // resolve to 127.0.0.1, for certproxy alone
 	In     *Network
 	Under  []string // the command that runs it: strace -f ...
@@ -45,6 +46,7 @@ func Serve(t testing.TB, o Options) *Certproxy {
 	args := append(o.Under, Binary(t), "serve",
 		"--listen", "127.0.0.1:0", "--certs", o.Certs, "--state", state,
 		"--log-format", "json", "--log-level", "debug")
+	args = append(args, o.Args...)
 	if o.Config != "" {
 		args = append(args, "--config", Write(t, dir, "config.yaml", []byte(o.Config), 0o644))
 	}
