@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/certproxy/certproxy/internal/http1"
 )
 
 // forward opens a listener that is the host, and returns its address.
@@ -28,7 +31,9 @@ func (r *rig) forward(authority string) string {
 	r.t.Cleanup(func() {
 		cancel()
 		server.Close()
-		<-done
+		if err := <-done; !errors.Is(err, http1.ErrClosed) {
+			r.t.Errorf("the listener ended by %v", err)
+		}
 	})
 	return l.Addr().String()
 }

@@ -32,7 +32,9 @@ func TestAnAnswerWhoseWriteFailedDoesNotLookWhole(t *testing.T) {
 		if secure {
 			_, _ = c.br.Peek(1) // the handshake needs a reader
 		}
-		within(t, "the write's end", failed)
+		if err := within(t, "the write's end", failed); err == nil {
+			t.Error("the write did not fail")
+		}
 		if _, err := c.rest(); err == nil {
 			t.Error("a part of the answer looks like all of it")
 		}
