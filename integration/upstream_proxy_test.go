@@ -93,3 +93,46 @@ func refused(t *testing.T, curl rig.Curl, host, status string) {
 		t.Errorf("CONNECT %s: %v; want the proxy's %s", host, got, status)
 	}
 }
+
+// What certproxy reaches, it reaches through the site's proxy, with its credentials:
+// interceptions and tunnels by CONNECT, plain requests whole.
+func TestHostsAreReachedThroughTheSitesProxy(t *testing.T) {
+	t.Parallel()
+	id := rig.NewIdentities(t, name)
+	listed := goRequire(t, id, "1.3")
+	unlisted := rig.ServeTLS(t, id, &tls.Config{}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, "tunnelled")
+	}))
+	plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "plain, "+r.Header.Get("Proxy-Authorization"))
+	}))
+	t.Cleanup(plain.Close)
+	plainURL := fmt.Sprintf("http://%s:%s/", name, plain.URL[strings.LastIndex(plain.URL, ":")+1:])
+	for what, start := range map[string]func(testing.TB, rig.UpstreamOptions) *rig.UpstreamProxy{"squid": rig.NewSquid, "tinyproxy": rig.NewTinyproxy} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			site := start(t, rig.UpstreamOptions{User: "user", Password: "s3cret", Names: []string{name}, Ports: []int{listed.Port, unlisted.Port}})
+			certs := rig.Dir(t)
+			id.HostDir(certs, hostOf(listed), id.Wrong, id.Good)
+			proxy := rig.Serve(t, rig.Options{Certs: certs, Args: []string{"--upstream-proxy", site.URL()}}) // only the site's proxy knows the name
+			curl := func(ca, url string) rig.Answer {
+				return rig.Curl{CAFile: ca, Args: []string{"--proxy", proxy.URL(), "--noproxy", ""}}.Do(t, url)
+			}
+			if got := curl(proxy.CAFile, "https://"+hostOf(listed)+"/"); got.Status != 200 {
+				t.Errorf("intercepted: %v", got)
+			}
+			site.WaitAsked(t, "CONNECT "+hostOf(listed))
+			if got := curl(id.CAFile(), "https://"+hostOf(unlisted)+"/"); string(got.Body) != "tunnelled" {
+				t.Errorf("a tunnel: %v", got)
+			}
+			site.WaitAsked(t, "CONNECT "+hostOf(unlisted))
+			if got := curl(id.CAFile(), plainURL); string(got.Body) != "plain, " {
+				t.Errorf("a plain request: %v %q", got, got.Body)
+			}
+			site.WaitAsked(t, "GET "+plainURL)
+			if strings.Contains(proxy.Log(), "s3cret") {
+				t.Error("the log has the password")
+			}
+		})
+	}
+}

@@ -257,8 +257,11 @@ func (c *conn) header() ([]byte, *Malformed) {
 			_ = c.nc.SetReadDeadline(time.Now().Add(c.server.HeaderTimeout))
 		}
 		if _, err := c.br.Peek(len(have) + 1); err != nil {
-			if timeout, ok := err.(net.Error); ok && timeout.Timeout() && len(have) > 1 { //nolint:errorlint // bufio does not wrap
+			switch timeout, ok := err.(net.Error); { //nolint:errorlint // bufio does not wrap
+			case ok && timeout.Timeout() && len(have) > 1:
 				return nil, tooSlow()
+			case errors.Is(err, io.EOF) && len(have) > 0:
+				return nil, malformed("it broke off within its header") // it may have ended its half alone
 			}
 			return nil, nil
 		}

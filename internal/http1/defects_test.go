@@ -431,3 +431,19 @@ func TestATrailerThatCanBeReadInTwoWaysEndsTheConnection(t *testing.T) {
 		}
 	}
 }
+
+func TestAHeaderThatBreaksOffIsAnswered(t *testing.T) {
+	r := start(t, func(http.ResponseWriter, *http.Request) { t.Error("it was served") })
+	nc, err := net.Dial("tcp", r.plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = nc.Close() }()
+	_ = nc.SetDeadline(time.Now().Add(10 * time.Second))
+	_, _ = io.WriteString(nc, "CONNECT host:443 HT")
+	_ = nc.(*net.TCPConn).CloseWrite()
+	answer, err := io.ReadAll(nc)
+	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 400") {
+		t.Errorf("%q, %v; want 400", answer, err)
+	}
+}
