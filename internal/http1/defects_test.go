@@ -8,95 +8,9 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
-
-// In HTTP/1.0 an answer of unknown length ends with its connection, so a write that
-// failed must not end it in order.
-func TestAnAnswerWhoseWriteFailedDoesNotLookWhole(t *testing.T) {
-	both(t, func(t *testing.T, secure bool) {
-		failed := make(chan error, 1)
-		r := start(t, func(w http.ResponseWriter, _ *http.Request) {
-			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
-			for part := make([]byte, 1<<20); ; {
-				if _, err := w.Write(part); err != nil {
-					failed <- err
-					return
-				}
-			}
-		})
-		c := r.dial(secure)
-		c.send("GET / HTTP/1.0\r\n\r\n")
-		if secure {
-			_, _ = c.br.Peek(1) // the handshake needs a reader
-		}
-		if err := within(t, "the write's end", failed); err == nil {
-			t.Error("the write did not fail")
-		}
-		if _, err := c.rest(); err == nil {
-			t.Error("a part of the answer looks like all of it")
-		}
-	})
-}
-
-func TestAnAbortedAnswerDoesNotLookWhole(t *testing.T) {
-	for what, test := range map[string]struct {
-		request string
-		handler http.HandlerFunc
-	}{
-		"HEAD": {"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200) }},
-		"304":  {get, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(304) }},
-		"all of its Content-Length": {get, func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Length", "4")
-			_, _ = io.WriteString(w, "body")
-		}},
-		"no header":           {get, func(http.ResponseWriter, *http.Request) {}},
-		"chunks":              {get, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "a part") }},
-		"flushed chunks":      {get, func(w http.ResponseWriter, _ *http.Request) { flushed(w, "a part") }},
-		"HTTP/1.0":            {"GET / HTTP/1.0\r\n\r\n", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "a part") }},
-		"HTTP/1.0 flushed":    {"GET / HTTP/1.0\r\n\r\n", func(w http.ResponseWriter, _ *http.Request) { flushed(w, "a part") }},
-		"HTTP/1.0 nothing":    {"GET / HTTP/1.0\r\n\r\n", func(w http.ResponseWriter, _ *http.Request) { flushed(w, "") }},
-		"HTTP/1.0 keep-alive": {"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", func(w http.ResponseWriter, _ *http.Request) { flushed(w, "a part") }},
-		"a part of its Content-Length": {get, func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Length", "100")
-			flushed(w, "a part")
-		}},
-	} {
-		t.Run(what, func(t *testing.T) {
-			both(t, func(t *testing.T, secure bool) {
-				r := start(t, func(w http.ResponseWriter, req *http.Request) {
-					test.handler(w, req)
-					panic(http.ErrAbortHandler)
-				})
-				c := r.dial(secure)
-				c.send(test.request)
-				got, err := c.rest()
-				if method, _, _ := strings.Cut(test.request, " "); err == nil && whole(got, method) {
-					t.Errorf("%q looks whole", got)
-				}
-			})
-		})
-	}
-}
-
-func flushed(w http.ResponseWriter, part string) {
-	_, _ = io.WriteString(w, part)
-	_ = http.NewResponseController(w).Flush()
-}
-
-// whole reports whether bytes up to the orderly end of a connection are an answer.
-func whole(got, method string) bool {
-	c := &client{br: bufioReader(got)}
-	resp, err := http.ReadResponse(c.br, &http.Request{Method: method})
-	if err != nil {
-		return false
-	}
-	defer func() { _ = resp.Body.Close() }()
-	_, err = io.Copy(io.Discard, resp.Body)
-	return err == nil
-}
 
 func TestAnInterimAnswerHasNoContentLength(t *testing.T) {
 	r := start(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -190,18 +104,6 @@ func TestAWriteDeadlineIsOneRequestsAlone(t *testing.T) {
 	}
 }
 
-func TestAStatusThatIsNoneAborts(t *testing.T) {
-	for _, status := range []int{-1, 0, 42, 99, 1000} {
-		caught := make(chan any, 1)
-		r := start(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) },
-			func(s *Server) { s.Panicked = func(v any) { caught <- v } })
-		c := r.dial(false)
-		c.send(get)
-		c.closed()
-		within(t, "a panic", caught)
-	}
-}
-
 // Whoever was not told to send its body does not know whether the next bytes would be
 // taken for it, so the answer says that there will be no next.
 func TestAnAnswerInsteadOf100SaysThatTheConnectionEnds(t *testing.T) {
@@ -280,101 +182,6 @@ func (d *drip) Read(p []byte) (int, error) {
 	n := copy(p[:1], d.left)
 	d.left = d.left[n:]
 	return n, nil
-}
-
-// What was accepted just before a shutdown and becomes a request meanwhile has all the
-// time for its body.
-func TestAShutdownDoesNotHurryARequestThatHasJustBegun(t *testing.T) {
-	server, peer := net.Pipe()
-	reading, read := make(chan struct{}), make(chan error, 1)
-	s := newServer(func(_ http.ResponseWriter, req *http.Request) {
-		close(reading)
-		_, err := io.Copy(io.Discard, req.Body)
-		read <- err
-	})
-	defer s.Close()
-	hook := &slowDeadline{Conn: server, waits: make(chan struct{}), graced: make(chan struct{}), onward: make(chan struct{})}
-	s.Go(context.Background(), hook)
-	within(t, "the wait for a request", hook.waits)
-	shut := make(chan error, 1)
-	go func() { shut <- s.Shutdown(context.Background()) }()
-	within(t, "the shutdown's deadline", hook.graced)
-	_, _ = io.WriteString(peer, post(2))
-	select { // the request begins while the deadline is on its way, or waits for it
-	case <-reading:
-	case <-time.After(50 * time.Millisecond):
-	}
-	close(hook.onward)
-	within(t, "the request", reading)
-	<-time.After(freshGrace + 100*time.Millisecond) // what must not happen takes as long
-	go func() { _, _ = io.Copy(io.Discard, peer) }()
-	_, _ = io.WriteString(peer, "ok")
-	if err := within(t, "the body", read); err != nil {
-		t.Errorf("its body: %v", err)
-	}
-	if err := within(t, "the shutdown", shut); err != nil {
-		t.Error(err)
-	}
-	_ = peer.Close()
-}
-
-// A slowDeadline lets a short read deadline wait for the test.
-type slowDeadline struct {
-	net.Conn
-	waits, graced, onward chan struct{}
-	once, begun           sync.Once
-}
-
-func (c *slowDeadline) Read(p []byte) (int, error) {
-	c.begun.Do(func() { close(c.waits) })
-	return c.Conn.Read(p)
-}
-
-func (c *slowDeadline) SetReadDeadline(d time.Time) error {
-	if !d.IsZero() && time.Until(d) <= freshGrace {
-		c.once.Do(func() {
-			close(c.graced)
-			<-c.onward
-		})
-	}
-	return c.Conn.SetReadDeadline(d)
-}
-
-// A client that reads nothing must not hold up the server's end: taking leave of it in
-// TLS may wait.
-func TestAShutdownDoesNotWaitForAnIdleClientThatReadsNothing(t *testing.T) {
-	closing, leave := make(chan struct{}), make(chan struct{})
-	server, peer := net.Pipe()
-	s := newServer(func(http.ResponseWriter, *http.Request) {})
-	s.Go(context.Background(), &slowClose{Conn: server, closing: closing, leave: leave})
-	_, _ = io.WriteString(peer, get)
-	_, _ = io.ReadFull(peer, make([]byte, len("HTTP/1.1 200 OK\r\n")))
-	go func() { _, _ = io.Copy(io.Discard, peer) }()
-	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
-	defer cancel()
-	shut := make(chan error, 1)
-	go func() { shut <- s.Shutdown(ctx) }()
-	within(t, "the close", closing)
-	if err := within(t, "the shutdown", shut); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Shutdown: %v", err)
-	}
-	close(leave)
-	s.Close()
-	_ = peer.Close()
-}
-
-type slowClose struct {
-	net.Conn
-	closing, leave chan struct{}
-	once           sync.Once
-}
-
-func (c *slowClose) Close() error {
-	c.once.Do(func() {
-		close(c.closing)
-		<-c.leave
-	})
-	return c.Conn.Close()
 }
 
 func TestAServerThatCannotAcceptEndsWithItsContext(t *testing.T) {

@@ -1,15 +1,10 @@
 package http1
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -191,21 +186,6 @@ func (w *response) writeHeader(status int) {
 	_, _ = bw.WriteString("\r\n")
 }
 
-// without returns the keys that do not go into the header, or nil: those that stand for
-// trailers, and framing in an interim answer (RFC 9110 section 8.6).
-func (w *response) without(status int) map[string]bool {
-	var keys map[string]bool
-	for k := range w.header {
-		if strings.HasPrefix(k, http.TrailerPrefix) || status < 200 && isFraming(k) {
-			if keys == nil {
-				keys = map[string]bool{}
-			}
-			keys[k] = true
-		}
-	}
-	return keys
-}
-
 // Write implements http.ResponseWriter.
 func (w *response) Write(b []byte) (int, error) {
 	if w.c.phase.Load() == taken {
@@ -241,34 +221,6 @@ func (w *response) write(b []byte) (int, error) {
 		_, err = bw.WriteString("\r\n")
 	}
 	return n, err
-}
-
-// endChunks writes the last chunk and the trailers: those announced, and those marked
-// by [http.TrailerPrefix].
-func (w *response) endChunks() {
-	bw := w.c.bw
-	_, _ = bw.WriteString("0\r\n")
-	trailers := http.Header{}
-	for _, list := range w.header["Trailer"] {
-		for name := range strings.SplitSeq(list, ",") {
-			name = http.CanonicalHeaderKey(strings.TrimSpace(name))
-			if values := w.header[name]; len(values) > 0 {
-				trailers[name] = values
-			}
-		}
-	}
-	for k, values := range w.header {
-		if name, ok := strings.CutPrefix(k, http.TrailerPrefix); ok {
-			trailers[http.CanonicalHeaderKey(name)] = values
-		}
-	}
-	for k := range trailers {
-		if isFraming(k) {
-			delete(trailers, k)
-		}
-	}
-	_ = trailers.Write(bw)
-	_, _ = bw.WriteString("\r\n")
 }
 
 // FlushError sends what was written ([http.ResponseController]).
@@ -314,35 +266,3 @@ func (w *response) continueDue() bool {
 	defer w.mu.Unlock()
 	return w.continues
 }
-
-var errAnswered = errors.New("http1: the connection cannot be taken over: the answer has begun")
-
-// Hijack implements [http.Hijacker]. The reader holds what the client has sent behind
-// its request, and little more. Deadlines are cleared.
-func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	c := w.c
-	if c.phase.Load() == taken {
-		return nil, nil, http.ErrHijacked
-	}
-	if w.status != 0 {
-		return nil, nil, errAnswered
-	}
-	if w.body != nil {
-		w.body.end()
-	}
-	c.watch.stop()
-	if err := c.nc.SetDeadline(time.Time{}); err != nil {
-		return nil, nil, fmt.Errorf("http1: %w", err)
-	}
-	early, _ := c.br.Peek(c.br.Buffered()) // cannot fail: it is buffered
-	c.src.ahead = append(bytes.Clone(early), c.src.ahead...)
-	c.release()
-	br := bufio.NewReaderSize(&c.src, len(c.src.ahead))
-	_, _ = br.Peek(len(c.src.ahead)) // cannot fail: it is at hand
-	c.phase.Store(taken)
-	c.server.remove(c)
-	return c.nc, bufio.NewReadWriter(br, bufio.NewWriterSize(c.nc, hijackedWriter)), nil
-}
-
-// hijackedWriter is enough for the one header that is written to such a connection.
-const hijackedWriter = 512
