@@ -185,8 +185,8 @@ func (s *sending) readAnswer() (*http.Response, error) {
 		}
 	}
 	defer decide(false)
-	if !s.expect {
-		decide(true)
+	if !s.expect { // The writer asks nobody, and may have failed and set its deadline already.
+		undecided = false
 	}
 	for informational := 0; ; informational++ {
 		if undecided {
