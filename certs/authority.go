@@ -21,9 +21,25 @@ import (
 func ParseAuthority(s string) (string, error) {
 	canonical, err := parseAuthority(s)
 	if err != nil {
-		return "", fmt.Errorf("authority %.100q: %w", s, err)
+		return "", fmt.Errorf("authority %.100q: %w", WithoutSecrets(s), err)
 	}
 	return canonical, nil
+}
+
+// WithoutSecrets returns what may be shown of a text that should be an authority: not
+// the user and password in front of it, and not the path and query behind it.
+func WithoutSecrets(s string) string {
+	if scheme, rest, ok := strings.Cut(s, "://"); ok && !strings.ContainsAny(scheme, "@/?#") {
+		s = rest
+	}
+	at, end := strings.LastIndexByte(s, '@'), strings.IndexAny(s, "/?#")
+	switch {
+	case at >= 0 && end >= 0 && end < at:
+		return "(not shown)" // an @ in a path, or a slash in a password: nobody can tell
+	case end >= 0:
+		s = s[:end]
+	}
+	return s[at+1:]
 }
 
 // ParseHost returns the authority of a host as people write it: name:port, or the

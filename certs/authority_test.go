@@ -94,3 +94,24 @@ func FuzzParseAuthority(f *testing.F) {
 		}
 	})
 }
+
+func TestNothingSecretOfAnAuthorityIsShown(t *testing.T) {
+	for text, want := range map[string]string{
+		"registry.example:443":                 "registry.example:443",
+		"user:s3cret@registry.example:443":     "registry.example:443",
+		"registry.example:443?token=s3cret":    "registry.example:443",
+		"registry.example/s3cret":              "registry.example",
+		"https://registry.example:443/#s3cret": "registry.example:443",
+		"https://u:s3cret@registry.example/?q": "registry.example",
+		"registry.example/?mail=u@s3cret":      "(not shown)",
+		"u:s3/cret@registry.example:443":       "(not shown)",
+		"s3cret@@registry.example:443":         "registry.example:443",
+	} {
+		if got := WithoutSecrets(text); got != want {
+			t.Errorf("%s is shown as %q, want %q", text, got, want)
+		}
+		if _, err := ParseAuthority(text); err != nil && strings.Contains(err.Error(), "s3") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}

@@ -50,7 +50,7 @@ type connect struct {
 func (c *connect) admit(r *http.Request) *refusal {
 	authority, err := certs.ParseAuthority(r.RequestURI)
 	if err != nil {
-		c.authority = printable(r.RequestURI, 100)
+		c.authority = printable(certs.WithoutSecrets(r.RequestURI), 100)
 		return &refusal{status: http.StatusBadRequest, kind: "http_request_error",
 			text: "CONNECT " + err.Error(), hint: "send CONNECT host:port"}
 	}
