@@ -27,9 +27,9 @@ type Door struct {
 
 // newDoorServer returns the server of a door.
 func (p *Proxy) newDoorServer(d Door) *http1.Server {
-	s := p.newServer(p.serveOuter)
+	s := p.newServer(p.serveOuter, maxProxyHeader)
 	if d.Forward != "" {
-		s = p.newServer(func(w http.ResponseWriter, r *http.Request) { p.serveForward(w, r, d.Forward) })
+		s = p.newServer(func(w http.ResponseWriter, r *http.Request) { p.serveForward(w, r, d.Forward) }, maxRequestHeader)
 	}
 	s.Begin = p.begin
 	return s
@@ -50,12 +50,12 @@ func (p *Proxy) begin(ctx context.Context, conn net.Conn) (context.Context, erro
 }
 
 // newServer returns a server of HTTP/1.
-func (p *Proxy) newServer(handler http.HandlerFunc) *http1.Server {
+func (p *Proxy) newServer(handler http.HandlerFunc, maxHeader int) *http1.Server {
 	return &http1.Server{
 		Handler:       handler,
 		HeaderTimeout: p.config.HeaderTimeout,
 		IdleTimeout:   p.config.IdleTimeout,
-		MaxHeader:     maxRequestHeader,
+		MaxHeader:     maxHeader,
 		Refuse: func(w io.Writer, why *http1.Malformed) {
 			p.log.Warn("request refused", zap.Int("status", why.Status), zap.String("reason", why.Reason), zap.String("hint", why.Hint))
 			_ = malformedRefusal(why).writeTo(w, &http.Request{})
@@ -67,8 +67,12 @@ func (p *Proxy) newServer(handler http.HandlerFunc) *http1.Server {
 	}
 }
 
-// maxRequestHeader bounds the header of a request, as net/http does.
-const maxRequestHeader = 1 << 20
+const (
+	// maxProxyHeader bounds the header of what is said to the proxy itself.
+	maxProxyHeader = 64 << 10
+	// maxRequestHeader bounds that of what is said to a host, as net/http does.
+	maxRequestHeader = 1 << 20
+)
 
 func acceptHint(err error) string {
 	if errors.Is(err, syscall.EMFILE) {

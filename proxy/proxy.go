@@ -127,7 +127,7 @@ func New(config Config) (*Proxy, error) {
 	}
 	p.upstreams = newUpstreams(config, p.dialer)
 	p.door = newDoor(p)
-	p.inner1, p.inner2 = p.newServer(p.serveInner), p.newHTTP2Server()
+	p.inner1, p.inner2 = p.newServer(p.serveInner, maxRequestHeader), p.newHTTP2Server()
 	return p, nil
 }
 
