@@ -27,19 +27,22 @@ func ParseAuthority(s string) (string, error) {
 }
 
 // WithoutSecrets returns what may be shown of a text that should be an authority: not
-// the user and password in front of it, and not the path and query behind it.
+// the user and password in front of it, and no query or fragment behind it.
 func WithoutSecrets(s string) string {
-	if scheme, rest, ok := strings.Cut(s, "://"); ok && !strings.ContainsAny(scheme, "@/?#") {
-		s = rest
+	scheme, rest, ok := strings.Cut(s, "://")
+	if !ok || strings.ContainsAny(scheme, "@/?#") {
+		scheme, rest = "", s
+	} else {
+		scheme += "://"
 	}
-	at, end := strings.LastIndexByte(s, '@'), strings.IndexAny(s, "/?#")
-	switch {
-	case at >= 0 && end >= 0 && end < at:
+	if at, path := strings.LastIndexByte(rest, '@'), strings.IndexAny(rest, "/?#"); path >= 0 && path < at {
 		return "(not shown)" // an @ in a path, or a slash in a password: nobody can tell
-	case end >= 0:
-		s = s[:end]
 	}
-	return s[at+1:]
+	rest = rest[strings.LastIndexByte(rest, '@')+1:]
+	if query := strings.IndexAny(rest, "?#"); query >= 0 {
+		rest = rest[:query]
+	}
+	return scheme + rest
 }
 
 // ParseHost returns the authority of a host as people write it: name:port, or the
