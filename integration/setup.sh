@@ -20,6 +20,8 @@ needs='
 /usr/bin/curl                      curl
 /usr/bin/unshare                   util-linux
 /usr/bin/systemd-analyze           systemd
+/usr/bin/systemd-nspawn            systemd-container
+/usr/bin/kill                      procps
 /etc/ssl/certs/ca-certificates.crt ca-certificates
 '
 # /sbin and /usr/sbin may be one directory or two.

@@ -35,7 +35,7 @@ func nginxRegistry(t testing.TB, id *Identities, config string) *Server {
 	s := newServer(t, id, "")
 	s.Behind = Port(t)
 	Start(t, Process{Args: []string{"docker-registry", "serve", render(t, s.Dir, "registry-plain.yml", s)}, Port: s.Behind})
-	s.nginx(t, config)
+	s.nginx(t, nil, config)
 	return s
 }
 

@@ -26,7 +26,7 @@ func newServer(t testing.TB, id *Identities, tls string) *Server {
 func NginxRequire(t testing.TB, id *Identities, tls string) *Server {
 	s := newServer(t, id, tls)
 	s.Echo = NewEcho(t)
-	s.nginx(t, "nginx-require.conf")
+	s.nginx(t, nil, "nginx-require.conf")
 	return s
 }
 
@@ -34,23 +34,28 @@ func NginxRequire(t testing.TB, id *Identities, tls string) *Server {
 // 404 to pair-b, 503 to pair-c, 200 to pair-d.
 func NginxStatuses(t testing.TB, id *Identities) *Server {
 	s := newServer(t, id, "")
-	s.nginx(t, "nginx-statuses.conf")
+	s.nginx(t, nil, "nginx-statuses.conf")
 	return s
 }
 
 // NginxNames is nginx that answers 200 with the certificate's subject, and 403 to none.
-func NginxNames(t testing.TB, id *Identities) *Server {
+func NginxNames(t testing.TB, id *Identities) *Server { return NginxNamesIn(t, nil, id) }
+
+// NginxNamesIn is [NginxNames] in a network.
+func NginxNamesIn(t testing.TB, in *Network, id *Identities) *Server {
+	t.Helper()
 	s := newServer(t, id, "")
-	s.nginx(t, "nginx-names.conf")
+	s.nginx(t, in, "nginx-names.conf")
 	return s
 }
 
-func (s *Server) nginx(t testing.TB, config string) {
+func (s *Server) nginx(t testing.TB, in *Network, config string) {
 	t.Helper()
 	Need(t, "nginx")
 	file := render(t, s.Dir, config, s)
 	Start(t, Process{
 		Args: []string{"nginx", "-e", "stderr", "-p", s.Dir, "-c", file},
+		In:   in,
 		Port: s.Port,
 		Logs: []string{s.AccessLog()},
 	})
