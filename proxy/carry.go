@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/certproxy/certproxy/internal/http1"
 )
 
 // carry sends a request to its host and the answer back, changing nothing that is
@@ -86,11 +88,14 @@ func outgoingRequest(in *http.Request, to *upstream, pseudonym string) *http.Req
 // answerError answers a request that got no answer. Nobody is there to read one when
 // the client has gone.
 func (p *Proxy) answerError(w http.ResponseWriter, r *http.Request, x *exchange, err error) {
-	if r.Context().Err() != nil || isClientGone(err) {
+	var malformed *http1.Malformed // behind the header
+	switch {
+	case r.Context().Err() == nil && errors.As(err, &malformed):
+		x.refused = malformedRefusal(malformed)
+	case r.Context().Err() != nil || isClientGone(err):
 		x.canceled = true
 		panic(http.ErrAbortHandler)
-	}
-	if !errors.As(err, &x.refused) {
+	case !errors.As(err, &x.refused):
 		x.refused = upstreamRefusal(x.host.host, err)
 	}
 	x.refused.serve(w, r)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 	"unicode"
 
 	"go.uber.org/zap/zaptest/observer"
@@ -278,6 +279,26 @@ func TestABrokenBodyInsideAConnectNeverLooksWholeToTheHost(t *testing.T) {
 	}
 	if n := requests.Load(); int(n) > len(bodies) {
 		t.Errorf("the server saw %d requests", n)
+	}
+	cleanLogs(t, r.logs)
+}
+
+// Who broke a body's framing is told so, at once: nobody else can say more about it.
+func TestABrokenBodyIsAnsweredAtOnce(t *testing.T) {
+	r := newRig(t)
+	host := r.server(func(_ http.ResponseWriter, req *http.Request) { _, _ = io.Copy(io.Discard, req.Body) })
+	r.list(host, "a")
+	for _, body := range []string{"zz\r\na\r\n0\r\n\r\n", "1\r\nab\r\n0\r\n\r\n", "1\r\na\r\n0\r\nHost: other.example\r\n\r\n"} {
+		c, br := r.secure(host, "localhost")
+		began := time.Now()
+		resp, _ := until(t, c, br, body, "PUT / HTTP/1.1\r\nHost: "+host+"\r\nTransfer-Encoding: chunked\r\n\r\n"+body)
+		if took := time.Since(began); resp.StatusCode != http.StatusBadRequest || took > lateAlert/2 {
+			t.Errorf("%q: %s after %v", body, resp.Status, took)
+		}
+		if got := resp.Header.Get("Proxy-Status"); !strings.Contains(got, "http_request_error") {
+			t.Errorf("%q: Proxy-Status %q", body, got)
+		}
+		_ = c.Close()
 	}
 	cleanLogs(t, r.logs)
 }

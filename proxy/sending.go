@@ -151,6 +151,8 @@ func (s *sending) write() {
 	switch {
 	case err == nil && s.body != nil && s.patience > 0:
 		s.readWithin(s.patience)
+	case err != nil && s.body != nil && s.body.r.brokenOff() != nil:
+		s.conn.kill() // the reason is the client's own: there is nothing to wait for
 	case err != nil && !errors.Is(err, errNotWanted):
 		// The reason may still come in, as an alert or an answer.
 		s.readWithin(lateAlert)

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/textproto"
@@ -34,6 +35,9 @@ func (c *chunks) Read(p []byte) (int, error) {
 	if errors.Is(err, io.EOF) {
 		err = c.readTrailers()
 	}
+	if err != nil && !errors.Is(err, io.EOF) && !isConnectionError(err) && !errors.As(err, new(*Malformed)) {
+		err = malformed("its body is not in chunks (" + err.Error() + ")")
+	}
 	c.err = err
 	return n, err
 }
@@ -41,9 +45,15 @@ func (c *chunks) Read(p []byte) (int, error) {
 // Close implements io.Closer.
 func (c *chunks) Close() error { return nil }
 
+// isConnectionError reports whether an error is about the connection and not about what
+// came over it.
+func isConnectionError(err error) bool {
+	return errors.As(err, new(net.Error)) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe)
+}
+
 var (
-	errLongTrailers = errors.New("http1: the trailers are too long")
-	errTrailer      = errors.New("http1: a trailer frames or routes the request")
+	errLongTrailers = malformed("its trailers are too long")
+	errTrailer      = malformed("a trailer frames or routes it")
 )
 
 // readTrailers reads what is behind the last chunk. It returns io.EOF if that is in order.
