@@ -20,7 +20,7 @@ func folders() []folder {
 	return []folder{
 		{
 			dir:     "cmd/certproxy",
-			ours:    []string{"proxy", "certs", "watch", "systemd", "internal/access", "internal/ca", "internal/config", "internal/htpasswd", "internal/throwaway", "internal/upstreamproxy"},
+			ours:    []string{"proxy", "certs", "watch", "systemd", "internal/access", "internal/ca", "internal/config", "internal/htpasswd", "internal/listen", "internal/throwaway", "internal/upstreamproxy"},
 			outside: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "go.uber.org/zap/...", "golang.org/x/term"},
 			why:     "it builds the parts and connects them; what a part does with an outside package stays in the part",
 		},
@@ -69,6 +69,12 @@ func folders() []folder {
 			ours:    []string{"certs"},
 			outside: []string{"go.yaml.in/yaml/v4"},
 			why:     "it turns one file into a value; of certs it takes no more than how a host is written",
+		},
+		{
+			dir:     "internal/listen",
+			ours:    []string{"certs"},
+			outside: []string{"golang.org/x/sys/..."},
+			why:     "it opens sockets and tells what they are; who may come in is not its to say, and of certs it takes no more than how a host is written",
 		},
 		{
 			dir:     "internal/http1",
