@@ -38,7 +38,7 @@ func (c Certificates) wrapper(specs []Spec) (func(net.Listener) net.Listener, er
 		if err != nil {
 			return nil, fmt.Errorf("cannot listen on %s: %w", spec, err)
 		}
-		config := newReloader(c, first, now).config()
+		config := newReloader(c, first, now).config(time.Now)
 		return func(l net.Listener) net.Listener { return tls.NewListener(l, config) }, nil
 	}
 	return nil, nil

@@ -35,11 +35,11 @@ func newReloader(files Certificates, first *loaded, now time.Time) *reloader {
 }
 
 // config returns a config that asks for each handshake.
-func (r *reloader) config() *tls.Config {
+func (r *reloader) config(now func() time.Time) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-			return r.at(time.Now()), nil
+			return r.at(now()), nil
 		},
 	}
 }

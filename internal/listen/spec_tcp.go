@@ -15,13 +15,8 @@ func parseTCP(text string) (Spec, error) {
 	if err != nil {
 		return Spec{}, err
 	}
-	for _, r := range port {
-		if r < '0' || r > '9' {
-			return Spec{}, fmt.Errorf("has the port %.20q; use a number from 0 to 65535, 0 picks one", port)
-		}
-	}
 	n, err := strconv.ParseUint(port, 10, 16)
-	if err != nil {
+	if err != nil { // not shown: of user:password@host it is the password
 		return Spec{}, errors.New("has no port from 0 to 65535; 0 picks one")
 	}
 	port = strconv.FormatUint(n, 10)
@@ -69,7 +64,7 @@ func splitHostPort(text string) (host, port string, err error) {
 		return host, port, nil
 	}
 	bare := strings.TrimSuffix(strings.TrimPrefix(text, "["), "]")
-	if ip, err := netip.ParseAddr(bare); err == nil {
+	if ip, err := netip.ParseAddr(bare); err == nil && !strings.ContainsFunc(ip.Zone(), notInZone) {
 		return "", "", fmt.Errorf("has no port; write %s", net.JoinHostPort(ip.String(), "3128"))
 	}
 	if n, err := strconv.ParseUint(text, 10, 16); err == nil {
