@@ -8,10 +8,12 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -204,6 +206,41 @@ func TestUnixSocketIsWonByOneListener(t *testing.T) {
 		}
 		isEmpty(t, path)
 	}
+}
+
+// A lock whose file was just removed holds nobody off.
+func TestUnixSocketIsHeldByOneListenerAtATime(t *testing.T) {
+	path := t.TempDir() + "/a.sock"
+	spec := mustParse(t, "unix:"+path)
+	var holders, times atomic.Int32
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range 2000 {
+				ls, err := Open(t.Context(), []Spec{spec}, Options{})
+				if err != nil {
+					if !strings.Contains(err.Error(), "the socket is in use") {
+						t.Error(err)
+					}
+					continue
+				}
+				times.Add(1)
+				if n := holders.Add(1); n != 1 {
+					t.Errorf("%d listeners at once", n)
+				}
+				runtime.Gosched()
+				holders.Add(-1)
+				if err := ls[0].Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if times.Load() < 10 {
+		t.Errorf("opened %d times", times.Load())
+	}
+	isEmpty(t, path)
 }
 
 // Of processes that start at once over a dead one's socket, one gets it, and keeps it.
