@@ -206,8 +206,12 @@ func TestTicketsDoNotSurviveTheClientCA(t *testing.T) {
 			Certificates: []tls.Certificate{users.Issue(throwaway.Options{Name: "alice"}).TLS()}, ClientSessionCache: tls.NewLRUClientSessionCache(9),
 		}
 		for range 2 {
-			if _, _, err := shake(t, l, client); err != nil {
+			server, _, err := shake(t, l, client)
+			if err != nil {
 				t.Fatal(err)
+			}
+			if server.DidResume { // so none can survive, whatever crypto/tls looks at again
+				t.Errorf("%s: a ticket was given for a client certificate", tls.VersionName(version))
 			}
 		}
 		write(t, f.ClientCA, throwaway.NewCA("others").CertPEM())
