@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 )
 
@@ -124,9 +125,13 @@ func twice(specs []Spec) error {
 // address is the text of a spec with the address that a socket got.
 func address(spec Spec, addr net.Addr) string {
 	shown := Spec{TLS: spec.TLS, Kind: TCP, Addr: addr.String()}
-	if addr.Network() == "unix" {
+	switch addr := addr.(type) {
+	case *net.UnixAddr:
 		shown.Kind = Unix
-		shown.Mode = defaultMode
+	case *net.TCPAddr:
+		if strings.HasPrefix(spec.Addr, ":") { // the socket says [::], which would be IPv6 alone
+			shown.Addr = ":" + strconv.Itoa(addr.Port)
+		}
 	}
 	return shown.String()
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 package listen
 
 import (
@@ -81,7 +83,14 @@ type process struct {
 
 func start(t *testing.T, spec string) *process {
 	t.Helper()
-	cmd := exec.Command(os.Args[0])
+	return startAs(t, os.Args[0], nil, spec)
+}
+
+// startAs starts a copy of the test binary as another user; nil is this one.
+func startAs(t *testing.T, binary string, user *syscall.Credential, spec string) *process {
+	t.Helper()
+	cmd := exec.Command(binary)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: user}
 	cmd.Env = append(os.Environ(), asChild+"="+spec)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
@@ -142,15 +151,6 @@ func answers(t *testing.T, path string) int {
 		t.Fatal(err)
 	}
 	return pid
-}
-
-func mustParse(t *testing.T, text string) Spec {
-	t.Helper()
-	spec, err := Parse(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return spec
 }
 
 // open1 opens one listener, which is closed with the test.

@@ -196,6 +196,22 @@ func TestSpecKnowsWhoCanReachIt(t *testing.T) {
 	}
 }
 
+func mustParse(t *testing.T, text string) Spec {
+	t.Helper()
+	spec, err := Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return spec
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
 // What is read is written such that it is read as the same, and in a way that can be logged.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{

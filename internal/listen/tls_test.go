@@ -1,3 +1,5 @@
+//go:build linux
+
 package listen
 
 import (
@@ -313,13 +315,6 @@ func TestCertificatesTeach(t *testing.T) {
 		"key /k cannot be read: permission denied; let certproxy's user read it, by its group or with LoadCredential= in the unit" {
 		t.Error(err)
 	}
-}
-
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
 }
 
 func TestCertificateWithByteOrderMark(t *testing.T) {

@@ -57,7 +57,7 @@ func TestUnixSocketIsNeverWider(t *testing.T) {
 						}
 					}
 				}()
-				for range 1000 {
+				for range 300 {
 					ls, err := Open(t.Context(), []Spec{spec}, Options{})
 					if err != nil {
 						t.Error(err)
@@ -115,7 +115,7 @@ func TestUnixSocketIsConnectedToOnlyWhenItIsFinished(t *testing.T) {
 			}
 		}
 	}()
-	for range 500 {
+	for range 300 {
 		ls, err := Open(t.Context(), []Spec{spec}, Options{})
 		if err != nil {
 			t.Error(err)
@@ -178,7 +178,7 @@ func TestUnixSocketOfAStoppedProcessIsNotReplaced(t *testing.T) {
 func TestUnixSocketIsWonByOneListener(t *testing.T) {
 	path := t.TempDir() + "/a.sock"
 	spec := mustParse(t, "unix:"+path)
-	for round := range 300 {
+	for round := range 150 {
 		if round%2 == 0 {
 			leaveDead(t, path)
 		}
@@ -216,7 +216,7 @@ func TestUnixSocketIsHeldByOneListenerAtATime(t *testing.T) {
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {
-			for range 2000 {
+			for range 1000 {
 				ls, err := Open(t.Context(), []Spec{spec}, Options{})
 				if err != nil {
 					if !strings.Contains(err.Error(), "the socket is in use") {

@@ -52,7 +52,11 @@ func makeRoom(ctx context.Context, spec Spec) error {
 	if again, err := os.Lstat(path); err != nil || !os.SameFile(info, again) {
 		return inUse(spec, "") // another's, made just now
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	switch err := os.Remove(path); {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("cannot listen on %s: a dead process left a socket there, and certproxy's user may not remove it; "+
+			"remove it (rm %s), and choose a directory of certproxy's own", spec, path)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return pathError(spec, err)
 	}
 	return nil

@@ -129,12 +129,7 @@ func TestUnixConnectionTellsItsUser(t *testing.T) {
 }
 
 func TestUnixSocketAtTheLongestPath(t *testing.T) {
-	dir, err := os.MkdirTemp("/tmp", "listen")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	path := dir + "/"
+	path := t.TempDir() + "/"
 	path += strings.Repeat("x", maxPath-len(path))
 	l := open1(t, "unix:"+path, Options{})
 	c, err := net.Dial("unix", path)
