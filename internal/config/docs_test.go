@@ -36,7 +36,7 @@ func TestTheDocumentationNamesEveryKeyAndNothingElse(t *testing.T) {
 	if headings := regexp.MustCompile("(?m)^### ").FindAllIndex(text, -1); len(headings) != len(got) {
 		t.Errorf("%d headings, but %d keys with a default and a place", len(headings), len(got))
 	}
-	if want := places(); !sameLines(got, want) {
+	if want := scopes(); !sameLines(got, want) {
 		t.Errorf("documented are %q, the keys are %q", got, want)
 	}
 }
@@ -66,9 +66,9 @@ func TestTheExampleNamesEveryKeyAndItsDefault(t *testing.T) {
 	if a, r := c.For("apache.example:443"), c.For("registry.example:5000"); !a.Renegotiation || r.AttemptTimeout != 0 || len(c.Hosts) != 2 {
 		t.Errorf("without its #, it says %+v for its hosts", c.Hosts)
 	}
-	for _, k := range slices.Concat(topKeys(&Config{}), hostKeys(&HostSettings{}), ownKeys(&HostSettings{})) {
-		if !regexp.MustCompile(`(?m)^ *` + k.name + `:`).Match(text) {
-			t.Errorf("%s is missing", k.name)
+	for _, k := range Keys() {
+		if !regexp.MustCompile(`(?m)^ *` + k.Name + `:`).Match(text) {
+			t.Errorf("%s is missing", k.Name)
 		}
 	}
 }
@@ -79,15 +79,11 @@ const (
 	topOnly    = "For all hosts only"
 )
 
-// places names every key and where it may stand.
-func places() []string {
+// scopes names every key and where it may stand.
+func scopes() []string {
 	var all []string
-	for where, keys := range map[string][]key{
-		everywhere: hostKeys(&HostSettings{}), perHost: ownKeys(&HostSettings{}), topOnly: topKeys(&Config{}),
-	} {
-		for _, k := range keys {
-			all = append(all, k.name+": "+where)
-		}
+	for _, k := range Keys() {
+		all = append(all, k.Name+": "+map[Scope]string{Everywhere: everywhere, HostOnly: perHost, TopOnly: topOnly}[k.Scope])
 	}
 	return all
 }

@@ -24,13 +24,19 @@ func (r *reader) readHosts(c *Config, value *yaml.Node) {
 			return
 		}
 		first[authority] = line
-		s := c.Host
-		r.settings(authority, value, place{
-			known:     append(hostKeys(&s), ownKeys(&s)...),
+		s, a := c.Host, Allow{} // who may is decided for all hosts and for this one: nothing is taken over
+		r.settings(authority, authority, value, level{
+			known:     append(hostKeys(&s, &a), ownKeys(&s)...),
 			elsewhere: topKeys(&Config{}),
 			move:      "is set for all hosts at once; move it to the top level of the file",
 		})
 		c.Hosts[authority] = s
+		if len(a.Users)+len(a.Groups)+len(a.Networks) > 0 {
+			if c.AllowHosts == nil {
+				c.AllowHosts = make(map[string]Allow)
+			}
+			c.AllowHosts[authority] = a
+		}
 	})
 }
 

@@ -1,8 +1,8 @@
 package config
 
 import (
-	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 
 	"go.yaml.in/yaml/v4"
@@ -11,20 +11,45 @@ import (
 // maxMistakes bounds what is reported: it is the wrong file that has more.
 const maxMistakes = 20
 
-// A reader goes once through a file and notes what is wrong with it.
+// A reader goes once through all sources and notes what is wrong with them.
 type reader struct {
-	mistakes []mistake
-	values   int        // how many more are read
+	file     string
+	mistakes Mistakes   // in the file
+	others   Mistakes   // elsewhere
+	values   int        // how many more are read of the file
 	hosts    *yaml.Node // what stands behind that key; nil without it
+	origins  map[at][]Origin
+	told     map[string]int // levels whose known keys were listed, and on which line
 }
 
-type mistake struct {
-	line int // 0 where it has none
-	text string
-}
-
+// fail notes a mistake in the file. It has no line where that is 0.
 func (r *reader) fail(line int, format string, args ...any) {
-	r.mistakes = append(r.mistakes, mistake{line, fmt.Sprintf(format, args...)})
+	from := Origin{Source: File, Name: r.file, Line: line}
+	r.mistakes = append(r.mistakes, from.Mistake(fmt.Sprintf(format, args...)))
+}
+
+// put sets a key, and remembers where its entries are from.
+func (r *reader) put(host string, k key, texts []string, from []Origin) {
+	if k.path {
+		for i, text := range texts {
+			if from[i].Source == File && text != "" && !filepath.IsAbs(text) {
+				texts[i] = filepath.Join(filepath.Dir(r.file), text)
+			}
+		}
+	}
+	var kept []Origin
+	for i, err := range k.set(texts) {
+		if err == nil {
+			kept = append(kept, from[i])
+			continue
+		}
+		if m := from[i].Mistake(err.Error()); m.Origin.Source == File {
+			r.mistakes = append(r.mistakes, m)
+		} else {
+			r.others = append(r.others, m)
+		}
+	}
+	r.origins[at{host, k.Name}] = kept
 }
 
 // more reports whether to read on. A file holds fewer values than bytes: what comes
@@ -34,26 +59,18 @@ func (r *reader) more() bool {
 	return r.values > 0 && len(r.mistakes) < maxMistakes
 }
 
-// err returns all mistakes as one error, in the order of the file.
-func (r *reader) err(file string) error {
+// all returns the mistakes of all sources.
+func (r *reader) all() Mistakes {
 	if r.values <= 0 {
 		r.fail(0, "its aliases stand for more than %d values; write them out", maxSize)
 	}
 	stopped := len(r.mistakes) >= maxMistakes
-	slices.SortStableFunc(r.mistakes, func(a, b mistake) int { return a.line - b.line })
-	all := slices.Compact(r.mistakes) // one for all aliases of a value
+	slices.SortStableFunc(r.mistakes, func(a, b Mistake) int { return a.Origin.Line - b.Origin.Line })
+	r.mistakes = slices.Compact(r.mistakes) // one for all aliases of a value
 	if stopped {
-		all = append(all, mistake{0, "the rest was not read: is it certproxy's configuration?"})
+		r.fail(0, "the rest was not read: is it certproxy's configuration?")
 	}
-	errs := make([]error, len(all))
-	for i, m := range all {
-		if m.line > 0 {
-			errs[i] = fmt.Errorf("%s:%d: %s", file, m.line, m.text)
-		} else {
-			errs[i] = fmt.Errorf("%s: %s", file, m.text)
-		}
-	}
-	return errors.Join(errs...)
+	return append(r.mistakes, r.others...)
 }
 
 // entries reads a map: each key with its line and what stands behind it. Nothing at
@@ -75,21 +92,21 @@ func (r *reader) entries(name string, n *yaml.Node, entry func(line int, key str
 }
 
 // items reads a list.
-func (r *reader) items(name string, n *yaml.Node) []*yaml.Node {
+func (r *reader) items(name string, n *yaml.Node) ([]*yaml.Node, bool) {
 	n, ok := r.resolve(name, n)
 	if !ok {
-		return nil
+		return nil, false
 	}
 	if n.Kind != yaml.SequenceNode {
 		r.fail(n.Line, "%s: %s where a list is expected; write it in brackets, [] for an empty one", name, kindOf(n))
-		return nil
+		return nil, false
 	}
 	for i := range n.Content {
 		if !r.more() {
-			return n.Content[:i]
+			return n.Content[:i], true
 		}
 	}
-	return n.Content
+	return n.Content, true
 }
 
 // text reads one value, whether it is quoted or not: a port is as good a text as a

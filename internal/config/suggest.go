@@ -1,22 +1,38 @@
 package config
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
 
-// suggest says which key was probably meant: the nearest, unless more than half of
-// the word would have to change.
-func suggest(name string, known []key) string {
-	names := make([]string, len(known))
-	for i, k := range known {
-		names[i] = k.name
+// nearest returns the word that was probably meant: the nearest, unless more than half
+// of it would have to change.
+func nearest(name string, words []string) (word string, near bool) {
+	word = slices.MinFunc(words, func(a, b string) int { return distance(name, a) - distance(name, b) })
+	return word, 2*distance(name, word) <= len(word)
+}
+
+// suggest says which key was probably meant, or else which are known. The list is long,
+// so it is told once for each level of the file.
+func (r *reader) suggest(line int, name string, l level) string {
+	words := names(l.known)
+	if word, near := nearest(name, words); near {
+		return "did you mean " + word + "?"
 	}
-	nearest := slices.MinFunc(names, func(a, b string) int { return distance(name, a) - distance(name, b) })
-	if 2*distance(name, nearest) > len(nearest) {
-		return "known here are " + strings.Join(names, ", ")
+	if before, told := r.told[l.move]; told {
+		return fmt.Sprintf("known here are the keys that line %d names", before)
 	}
-	return "did you mean " + nearest + "?"
+	r.told[l.move] = line
+	return "known here are " + strings.Join(words, ", ")
+}
+
+func names(keys []key) []string {
+	out := make([]string, len(keys))
+	for i, k := range keys {
+		out[i] = k.Name
+	}
+	return out
 }
 
 // distance counts the letters to insert, delete or replace that make one word the
