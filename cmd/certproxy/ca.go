@@ -4,6 +4,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -28,10 +29,10 @@ func newCAInit() *cobra.Command {
 			"that; listed hosts outside are then refused.",
 		Example: "  certproxy ca init --permit-dns corp.example",
 	}
-	state := addStateFlag(cmd)
+	settings := addSettings(cmd, "state")
 	permit := cmd.Flags().StringArray("permit-dns", nil, "a domain (and all below it) that the CA may sign for; repeatable")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		dir, err := stateDir(*state)
+		dir, err := settings.stateDir()
 		if err != nil {
 			return err
 		}
@@ -46,10 +47,10 @@ func newCAInit() *cobra.Command {
 
 func newCAShow() *cobra.Command {
 	cmd := &cobra.Command{Use: "show", Short: "Show the local CA's certificate", Args: noArgs}
-	state := addStateFlag(cmd)
+	settings := addSettings(cmd, "state")
 	asPEM := cmd.Flags().Bool("pem", false, "print the certificate itself")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		dir, err := stateDir(*state)
+		dir, err := settings.stateDir()
 		if err != nil {
 			return err
 		}
@@ -63,6 +64,19 @@ func newCAShow() *cobra.Command {
 		return describeCA(cmd.OutOrStdout(), dir, authority)
 	}
 	return cmd
+}
+
+// stateDir returns the directory of the local CA, as serve would find it.
+func (f *settingFlags) stateDir() (string, error) {
+	from, err := f.sources(os.Environ())
+	if err != nil {
+		return "", err
+	}
+	o, err := from.look(f.cmd.ErrOrStderr(), "state")
+	if err != nil {
+		return "", err
+	}
+	return stateDir(o.State)
 }
 
 func describeCA(w io.Writer, dir string, authority *ca.CA) error {

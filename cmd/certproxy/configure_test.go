@@ -19,8 +19,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/certproxy/certproxy/certs"
 	"github.com/certproxy/certproxy/internal/ca"
+	"github.com/certproxy/certproxy/internal/config"
 	"github.com/certproxy/certproxy/internal/throwaway"
 )
 
@@ -62,8 +62,11 @@ func newConfigureRig(t *testing.T, text string, optional bool) *configureRig {
 	listening, ended := make(chan net.Addr, 1), make(chan error, 1)
 	go func() {
 		ended <- serve(ctx, serveOptions{
-			roots: []certs.Root{certs.Dir(root)}, state: state, config: configFile{path: r.file, optional: optional},
-			listen: []string{"127.0.0.1:0"}, log: zap.New(core), listening: func(addr net.Addr) { listening <- addr },
+			from: sources{file: configFile{path: r.file, optional: optional}, flags: []config.Setting{
+				config.ByFlag(config.Key{Name: "certs", Flag: "certs"}, root), config.ByFlag(config.Key{Name: "state", Flag: "state"}, state),
+				config.ByFlag(config.Key{Name: "listen", Flag: "listen"}, "127.0.0.1:0"),
+			}},
+			log: zap.New(core), listening: func(addr net.Addr) { listening <- addr },
 		})
 	}()
 	var addr net.Addr

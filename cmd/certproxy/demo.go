@@ -18,8 +18,8 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
-	"github.com/certproxy/certproxy/certs"
 	"github.com/certproxy/certproxy/internal/ca"
+	"github.com/certproxy/certproxy/internal/config"
 	"github.com/certproxy/certproxy/internal/throwaway"
 	"github.com/certproxy/certproxy/proxy"
 )
@@ -194,7 +194,11 @@ func (d *demonstration) startProxy(ctx context.Context, root string) (stop func(
 	listening, ended := make(chan net.Addr, 1), make(chan error, 1)
 	go func() {
 		ended <- serve(ctx, serveOptions{
-			roots: []certs.Root{certs.Dir(root)}, state: d.state, listen: []string{"127.0.0.1:0"}, log: zap.NewNop(),
+			from: sources{flags: []config.Setting{
+				config.ByFlag(config.Key{Name: "certs", Flag: "certs"}, root), config.ByFlag(config.Key{Name: "state", Flag: "state"}, d.state),
+				config.ByFlag(config.Key{Name: "listen", Flag: "listen"}, "127.0.0.1:0"),
+			}},
+			log:       zap.NewNop(),
 			listening: func(addr net.Addr) { listening <- addr },
 			attempted: func(a proxy.Attempt) {
 				d.mu.Lock()

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/base64"
-	"fmt"
 	"net"
 	"strings"
 
@@ -14,32 +13,17 @@ import (
 	"github.com/certproxy/certproxy/proxy"
 )
 
-// A gate says who may: by the user that the kernel names, by what the flags allow, and,
-// where that is not enough, by a password.
+// A gate says who may: by the user that the kernel names, by what the configuration in
+// use allows, and, where that is not enough, by a password.
 type gate struct {
-	lookup    *access.Lookup
-	policy    access.Policy
-	passwords *htpasswd.Store // nil for none
-	log       *zap.Logger
+	lookup   *access.Lookup
+	settings *settings
+	log      *zap.Logger
 }
 
-// newGate returns the gate that the options describe. Its lookup has to be closed.
-func newGate(o serveOptions) (*gate, error) {
-	policy, err := access.Parse(o.allow)
-	if err != nil {
-		return nil, usageError{err}
-	}
-	g := &gate{lookup: access.NewLookup(), policy: policy, log: o.log}
-	if o.passwords == "" {
-		return g, nil
-	}
-	if g.passwords, err = htpasswd.Open(o.passwords); err != nil {
-		return nil, err
-	}
-	if warning := g.passwords.File().Warning; warning != nil {
-		o.log.Warn("passwords", zap.String("problem", warning.Error()))
-	}
-	return g, nil
+// newGate returns a gate. Its lookup has to be closed.
+func newGate(s *settings, log *zap.Logger) *gate {
+	return &gate{lookup: access.NewLookup(), settings: s, log: log}
 }
 
 // Arrived implements proxy.Gate.
@@ -59,7 +43,8 @@ func (v *visitor) UID() (uint32, bool) { return v.peer.UID() }
 
 // May implements proxy.Visitor. A password is looked at only where it decides.
 func (v *visitor) May(ctx context.Context, ask proxy.Ask) *proxy.Denial {
-	r := access.Request{Host: ask.Host, Global: v.gate.policy}
+	now := v.gate.settings.current.Load()
+	r := access.Request{Host: ask.Host, Global: now.policies.global, ForHost: now.policies.hosts[ask.Host]}
 	if ask.Use == proxy.UseTunnel {
 		r.Use = access.Tunnel
 	}
@@ -67,36 +52,33 @@ func (v *visitor) May(ctx context.Context, ask proxy.Ask) *proxy.Denial {
 	if refused == nil {
 		return nil
 	}
-	hint := "start certproxy with --allow-user '*' to let every user of this machine"
-	if uid, known := v.peer.UID(); known {
-		hint = fmt.Sprintf("start certproxy with --allow-user %d to let them", uid)
-	}
-	if !refused.Authenticate || v.gate.passwords == nil {
+	hint := now.hint(refused, v.peer)
+	if !refused.Authenticate || now.passwords == nil {
 		return &proxy.Denial{Text: refused.Reason, Hint: hint}
 	}
 	if ask.Authorization == "" {
 		return &proxy.Denial{Text: refused.Reason, Hint: "send a user and a password of the htpasswd file, as in http://USER:PASSWORD@HOST:PORT; or " + hint, Challenge: true}
 	}
-	name, denied := v.authenticate(ctx, ask.Authorization)
+	name, denied := v.authenticate(ctx, now.passwords, ask.Authorization)
 	if denied != nil {
 		return denied
 	}
 	r.Authenticated = name
 	if refused = access.Decide(v.peer, r); refused != nil {
-		return &proxy.Denial{Text: refused.Reason, Hint: hint}
+		return &proxy.Denial{Text: refused.Reason, Hint: now.hint(refused, v.peer)}
 	}
 	return nil
 }
 
 // authenticate returns the user of Basic credentials (RFC 7617).
-func (v *visitor) authenticate(ctx context.Context, authorization string) (name string, denied *proxy.Denial) {
+func (v *visitor) authenticate(ctx context.Context, passwords *htpasswd.Store, authorization string) (name string, denied *proxy.Denial) {
 	scheme, encoded, _ := strings.Cut(authorization, " ")
 	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(encoded))
 	name, password, ok := strings.Cut(string(raw), ":")
 	if err != nil || !ok || !strings.EqualFold(scheme, "Basic") {
 		return "", &proxy.Denial{Text: "the proxy's credentials are not of the form that Basic has", Hint: "send a user and a password", Challenge: true}
 	}
-	answer, err := v.gate.passwords.Verify(ctx, v.peer.Key(), name, password)
+	answer, err := passwords.Verify(ctx, v.peer.Key(), name, password)
 	if answer.Reload != nil {
 		v.gate.log.Error("passwords not reloaded", zap.String("reason", answer.Reload.Error()), zap.String("hint", "those in use stay until the file is corrected"))
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,16 +16,25 @@ func newList() *cobra.Command {
 		Use: "list", Short: "Show hosts, pairs in order, expiry and problems", Args: noArgs,
 		Long: "Show the index: every host with its source directory, CA roots and pairs in the\n" +
 			"order they are tried, and every problem with what to do about it.\n" +
-			"It exits 1 when there is a problem that keeps something from being used.",
+			"The roots are those of the flags, the variables and the configuration file, as serve\n" +
+			"has them. It exits 1 when there is a problem that keeps something from being used.",
 	}
-	named, state := addCertsFlag(cmd), addStateFlag(cmd)
+	settings := addSettings(cmd, "certs", "state")
 	asJSON := cmd.Flags().Bool("json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		roots, err := roots(*named)
+		from, err := settings.sources(os.Environ())
 		if err != nil {
 			return err
 		}
-		l := newListing(certs.NewStore(roots, ownCA(*state)).Index(), roots, time.Now())
+		o, err := from.look(cmd.ErrOrStderr(), "certs", "state")
+		if err != nil {
+			return err
+		}
+		roots, err := roots(o.Certs)
+		if err != nil {
+			return err
+		}
+		l := newListing(certs.NewStore(roots, ownCA(o.State)).Index(), roots, time.Now())
 		if *asJSON {
 			enc := json.NewEncoder(cmd.OutOrStdout())
 			enc.SetIndent("", "  ")

@@ -8,36 +8,58 @@ import (
 	"syscall"
 
 	"github.com/certproxy/certproxy/certs"
+	"github.com/certproxy/certproxy/internal/config"
 	"github.com/certproxy/certproxy/proxy"
 )
 
 // A forward is a listener that is a host for its clients.
 type forward struct{ addr, host string }
 
+// checkListeners reads what is said about listeners.
+func checkListeners(o options) ([]forward, config.Mistakes) {
+	var forwards []forward
+	var mistakes config.Mistakes
+	for i, addr := range o.Listen {
+		if err := loopback(addr); err != nil {
+			mistakes = append(mistakes, o.origins.Of("", "listen", i).Mistake(err.Error()))
+		}
+	}
+	for i, spec := range o.Forward {
+		f, err := parseForward(spec)
+		if err != nil {
+			mistakes = append(mistakes, o.origins.Of("", "forward", i).Mistake(err.Error()))
+		}
+		forwards = append(forwards, f)
+	}
+	for key, file := range map[string]string{"listen_cert": o.ListenCert, "listen_key": o.ListenKey, "listen_client_ca": o.ListenClientCA} {
+		if file != "" {
+			mistakes = append(mistakes, o.origins.Of("", key, 0).Mistake("is for tls: listeners, and this version has none; leave it out"))
+		}
+	}
+	return forwards, mistakes
+}
+
 // parseForward reads ADDR=HOST[:PORT].
 func parseForward(spec string) (forward, error) {
 	addr, name, ok := strings.Cut(spec, "=")
 	if !ok {
-		return forward{}, usageError{fmt.Errorf("--forward %q is not of the form ADDR=HOST[:PORT], as in 127.0.0.1:5001=registry.example:5000", spec)}
+		return forward{}, fmt.Errorf("%.200q is not of the form ADDR=HOST[:PORT], as in 127.0.0.1:5001=registry.example:5000", spec)
 	}
 	host, err := certs.ParseHost(name)
 	if err != nil {
-		return forward{}, usageError{fmt.Errorf("--forward %q: %w", spec, err)}
+		return forward{}, fmt.Errorf("%.200q: %w", spec, err)
 	}
-	if _, err := loopback("--forward", addr); err != nil {
-		return forward{}, err
-	}
-	return forward{addr: addr, host: host}, nil
+	return forward{addr: addr, host: host}, loopback(addr)
 }
 
 // openDoors opens all listeners, or none.
-func openDoors(o serveOptions) ([]proxy.Door, error) {
-	wanted := make([]forward, 0, len(o.listen)+len(o.forward))
-	for _, addr := range o.listen {
+func openDoors(p *plan) ([]proxy.Door, error) {
+	wanted := make([]forward, 0, len(p.Listen)+len(p.forward))
+	for _, addr := range p.Listen {
 		wanted = append(wanted, forward{addr: addr})
 	}
 	var out []proxy.Door
-	for _, w := range append(wanted, o.forward...) {
+	for _, w := range append(wanted, p.forward...) {
 		l, err := listen(w.addr)
 		if err != nil {
 			return nil, errors.Join(err, closeAll(out))
@@ -57,26 +79,23 @@ func closeAll(doors []proxy.Door) error {
 
 // loopback checks the address of a listener. Any other would lend the host's
 // identities to the network.
-func loopback(flag, addr string) (port string, err error) {
+func loopback(addr string) error {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		return "", usageError{fmt.Errorf("%s %q is not of the form HOST:PORT", flag, addr)}
+		return fmt.Errorf("%.200q is not of the form HOST:PORT", addr)
 	}
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return "", usageError{fmt.Errorf("%s %s is not a loopback address, and this version serves this machine only; use 127.0.0.1:%s", flag, addr, port)}
+		return fmt.Errorf("%s is not a loopback address, and this version serves this machine only; use 127.0.0.1:%s", addr, port)
 	}
-	return port, nil
+	return nil
 }
 
 // listen opens one listener.
 func listen(addr string) (net.Listener, error) {
-	port, err := loopback("--listen", addr)
-	if err != nil {
-		return nil, err
-	}
 	l, err := net.Listen("tcp", addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
+		_, port, _ := net.SplitHostPort(addr)
 		return nil, fmt.Errorf("cannot listen on %s: the port is in use; see by whom (ss -ltnp 'sport = :%s'), or choose another with --listen", addr, port)
 	case errors.Is(err, syscall.EACCES):
 		return nil, fmt.Errorf("cannot listen on %s: permission denied; choose a port above 1023, or grant CAP_NET_BIND_SERVICE", addr)

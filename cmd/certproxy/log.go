@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"os"
 
@@ -10,13 +9,16 @@ import (
 	"golang.org/x/term"
 )
 
-// newLogger returns the logger that --log-level and --log-format ask for. The
-// format "auto" is console on a terminal, else JSON.
-func newLogger(w io.Writer, level, format string) (*zap.Logger, error) {
-	var min zapcore.Level
-	if err := min.UnmarshalText([]byte(level)); err != nil || min > zapcore.ErrorLevel {
-		return nil, usageError{fmt.Errorf("--log-level %q is none of debug, info, warn, error", level)}
-	}
+// levelOf returns the level of a word that the configuration has looked at.
+func levelOf(word string) zapcore.Level {
+	var level zapcore.Level
+	_ = level.UnmarshalText([]byte(word))
+	return level
+}
+
+// newLogger returns the logger of a format: auto is console on a terminal, else JSON. What
+// is logged depends on the level, which may change.
+func newLogger(w io.Writer, level zap.AtomicLevel, format string) *zap.Logger {
 	f, isFile := w.(*os.File)
 	terminal := isFile && term.IsTerminal(int(f.Fd()))
 	if format == "auto" {
@@ -28,19 +30,14 @@ func newLogger(w io.Writer, level, format string) (*zap.Logger, error) {
 	fields := zap.NewProductionEncoderConfig()
 	fields.TimeKey, fields.EncodeTime = "time", zapcore.RFC3339NanoTimeEncoder
 	fields.EncodeDuration = zapcore.SecondsDurationEncoder
-	var encoder zapcore.Encoder
-	switch format {
-	case "json":
-		encoder = zapcore.NewJSONEncoder(fields)
-	case "console":
+	encoder := zapcore.NewJSONEncoder(fields)
+	if format == "console" {
 		fields.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
 		fields.EncodeDuration = zapcore.StringDurationEncoder
 		if fields.EncodeLevel = zapcore.CapitalLevelEncoder; terminal && os.Getenv("NO_COLOR") == "" {
 			fields.EncodeLevel = zapcore.CapitalColorLevelEncoder
 		}
 		encoder = zapcore.NewConsoleEncoder(fields)
-	default:
-		return nil, usageError{fmt.Errorf("--log-format %q is none of auto, json, console", format)}
 	}
-	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), min)), nil
+	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level))
 }

@@ -79,14 +79,16 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case err == nil:
 		return exitOK
 	case errors.As(err, &mistake):
-		_, _ = fmt.Fprintf(stderr, "certproxy: %v\nTry \"certproxy --help\".\n", err)
+		_, _ = fmt.Fprintf(stderr, "certproxy: %s\nTry \"certproxy --help\".\n", lines(err))
 		return exitUsage
 	default:
-		// Each mistake of a configuration is a line, and in a journal an entry.
-		_, _ = fmt.Fprintf(stderr, "certproxy: %s\n", strings.ReplaceAll(err.Error(), "\n", "\ncertproxy: "))
+		_, _ = fmt.Fprintf(stderr, "certproxy: %s\n", lines(err))
 		return exitFailed
 	}
 }
+
+// lines shows an error: each mistake of a configuration is a line, and in a journal an entry.
+func lines(err error) string { return strings.ReplaceAll(err.Error(), "\n", "\ncertproxy: ") }
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{

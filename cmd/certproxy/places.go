@@ -5,26 +5,16 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/spf13/cobra"
-
 	"github.com/certproxy/certproxy/certs"
 )
 
-// addCertsFlag adds --certs.
-func addCertsFlag(cmd *cobra.Command) *[]string {
-	return cmd.Flags().StringArray("certs", nil, "directory that holds host directories; repeatable, the first with one for a host wins")
-}
-
-// roots returns the roots named by --certs, or the default ones.
+// roots returns the roots that are named, or the default ones.
 func roots(named []string) ([]certs.Root, error) {
 	if len(named) == 0 {
 		named = certs.DefaultRoots(os.Geteuid(), os.Getenv)
 	}
 	out := make([]certs.Root, len(named))
 	for i, dir := range named {
-		if dir == "" {
-			return nil, usageError{errors.New("--certs is empty; name a directory")}
-		}
 		abs, err := filepath.Abs(dir)
 		if err != nil {
 			return nil, err
@@ -34,14 +24,7 @@ func roots(named []string) ([]certs.Root, error) {
 	return out, nil
 }
 
-// addStateFlag adds --state.
-func addStateFlag(cmd *cobra.Command) *string {
-	return cmd.Flags().String("state", "", "directory of the local CA (default "+defaultStateText+")")
-}
-
-const defaultStateText = "/var/lib/certproxy, for other users $XDG_STATE_HOME/certproxy"
-
-// stateDir returns the directory named by --state, or the default one.
+// stateDir returns the directory that is named, or the default one.
 func stateDir(named string) (string, error) {
 	switch home := os.Getenv("HOME"); {
 	case named != "":

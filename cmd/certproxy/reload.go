@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/certproxy/certproxy/certs"
+	"github.com/certproxy/certproxy/internal/config"
 	"github.com/certproxy/certproxy/proxy"
 	"github.com/certproxy/certproxy/watch"
 )
@@ -18,8 +19,11 @@ import (
 // what they changed.
 type reloader struct {
 	store    *certs.Store
-	config   configFile
+	from     sources
+	getenv   func(string) string
+	started  *config.Config // what the process started with
 	settings *settings
+	level    zap.AtomicLevel
 	proxy    *proxy.Proxy
 	log      *zap.Logger
 
@@ -76,19 +80,30 @@ func (r *reloader) hangups(ctx context.Context, signals <-chan os.Signal, rescan
 
 // configure reads the configuration again. One with a mistake changes nothing.
 func (r *reloader) configure() {
-	next, found, err := r.config.read()
+	was := r.settings.current.Load()
+	next, err := r.from.plan(was, r.getenv)
+	if err == nil && next.UpstreamProxy != was.UpstreamProxy {
+		err = r.proxy.Reroute(next.UpstreamProxy)
+	}
 	if err != nil {
-		r.log.Error("configuration not reloaded", zap.String("file", r.config.path), zap.Strings("mistakes", strings.Split(err.Error(), "\n")),
+		r.log.Error("configuration not reloaded", zap.String("file", r.from.file.path), zap.Strings("mistakes", strings.Split(err.Error(), "\n")),
 			zap.String("hint", "the one in use stays until a SIGHUP after this is corrected; certproxy serve --check-config tells beforehand"))
 		return
 	}
-	all, hosts := differences(r.settings.current.Swap(next), next)
-	if len(all)+len(hosts) == 0 {
-		return
+	r.settings.current.Store(next)
+	r.level.SetLevel(levelOf(next.LogLevel))
+	if all, hosts := differences(was.Config, next.Config); len(all)+len(hosts) > 0 {
+		r.proxy.Reloaded()
+		r.log.Info("configuration reloaded", zap.String("file", r.from.file.path), zap.Bool("found", next.found),
+			zap.Strings("changed_for_all", all), zap.Strings("changed", hosts))
 	}
-	r.proxy.Reloaded()
-	r.log.Info("configuration reloaded", zap.String("file", r.config.path), zap.Bool("found", found),
-		zap.Strings("changed_for_all", all), zap.Strings("changed", hosts))
+	if next.Htpasswd != was.Htpasswd {
+		next.warnOfPasswords(r.log)
+	}
+	if keys := waiting(r.started, next.Config); len(keys) > 0 {
+		r.log.Warn("configuration needs a restart", zap.String("file", r.from.file.path), zap.Strings("keys", keys),
+			zap.String("hint", "restart certproxy (systemctl restart certproxy): until then these are as they were at its start"))
+	}
 }
 
 func (r *reloader) takeHangup() bool {

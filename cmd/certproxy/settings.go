@@ -10,13 +10,13 @@ import (
 	"github.com/certproxy/certproxy/proxy"
 )
 
-// settings are the configuration in use. Who asks never waits for a reload, which
-// puts a whole new one in place.
-type settings struct{ current atomic.Pointer[config.Config] }
+// settings are the plan in use. Who asks never waits for a reload, which puts a whole
+// new one in place.
+type settings struct{ current atomic.Pointer[plan] }
 
-func newSettings(c *config.Config) *settings {
+func newSettings(p *plan) *settings {
 	s := &settings{}
-	s.current.Store(c)
+	s.current.Store(p)
 	return s
 }
 
@@ -24,6 +24,9 @@ func newSettings(c *config.Config) *settings {
 func (s *settings) host(authority string) proxy.HostSettings {
 	return hostSettings(s.current.Load().For(authority))
 }
+
+// refuseUnlisted is whether hosts without a directory are refused.
+func (s *settings) refuseUnlisted() bool { return s.current.Load().Unlisted == "refuse" }
 
 func hostSettings(h config.HostSettings) proxy.HostSettings {
 	return proxy.HostSettings{
@@ -36,10 +39,11 @@ func hostSettings(h config.HostSettings) proxy.HostSettings {
 	}
 }
 
-// differences tells two configurations apart: by the keys of all hosts, and by single
-// hosts with their keys. A host that only takes over what changed for all is not told.
+// differences tells two configurations apart, as far as a reload puts them in place: by
+// the keys of all hosts, and by single hosts with their keys. A host that only takes over
+// what changed for all is not told.
 func differences(old, now *config.Config) (all, hosts []string) {
-	all = differentKeys(old.Host, now.Host)
+	all = slices.DeleteFunc(config.DifferentTop(old, now), needsRestart)
 	named := maps.Clone(old.Hosts)
 	if named == nil {
 		named = map[string]config.HostSettings{}
@@ -49,6 +53,7 @@ func differences(old, now *config.Config) (all, hosts []string) {
 		was, is := old.For(host), now.For(host)
 		own := append(differentKeys(was, old.Host), differentKeys(is, now.Host)...)
 		keys := slices.DeleteFunc(differentKeys(was, is), func(key string) bool { return !slices.Contains(own, key) })
+		keys = append(keys, config.DifferentAllow(old.AllowHosts[host], now.AllowHosts[host])...)
 		if len(keys) > 0 {
 			hosts = append(hosts, host+" ("+strings.Join(keys, ", ")+")")
 		}
@@ -56,23 +61,15 @@ func differences(old, now *config.Config) (all, hosts []string) {
 	return all, hosts
 }
 
-// differentKeys names the keys in which two settings differ.
-func differentKeys(a, b config.HostSettings) []string {
-	var keys []string
-	for _, key := range []struct {
-		name  string
-		equal bool
-	}{
-		{"connect_timeout", a.ConnectTimeout == b.ConnectTimeout},
-		{"attempt_timeout", a.AttemptTimeout == b.AttemptTimeout},
-		{"replay_limit", a.ReplayLimit == b.ReplayLimit},
-		{"pair_memory", a.PairMemory == b.PairMemory},
-		{"fallback_statuses", a.FallbackStatuses == b.FallbackStatuses},
-		{"renegotiation", a.Renegotiation == b.Renegotiation},
-	} {
-		if !key.equal {
-			keys = append(keys, key.name)
-		}
-	}
-	return keys
+// waiting names what differs from the configuration that the process started with and is
+// in place only after a restart.
+func waiting(started, now *config.Config) []string {
+	return slices.DeleteFunc(config.DifferentTop(started, now), func(key string) bool { return !needsRestart(key) })
 }
+
+func needsRestart(name string) bool {
+	return slices.ContainsFunc(config.Keys(), func(k config.Key) bool { return k.Name == name && k.Restart })
+}
+
+// differentKeys names the keys in which two settings differ.
+func differentKeys(a, b config.HostSettings) []string { return config.DifferentSettings(a, b) }

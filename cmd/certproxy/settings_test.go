@@ -41,7 +41,7 @@ func TestEverySettingReachesTheProxyAndIsNamedWhenItChanges(t *testing.T) {
 
 func TestWithoutAFileTheProxyHasItsOwnDefaults(t *testing.T) {
 	c := config.Default()
-	got, want := newSettings(&c).host("registry.example:443"), proxy.DefaultHostSettings()
+	got, want := newSettings(&plan{options: options{Config: &c}}).host("registry.example:443"), proxy.DefaultHostSettings()
 	for status := range 1000 {
 		if got.Fallback.Has(status) != want.Fallback.Has(status) {
 			t.Errorf("status %d: in the file's default %v, in the proxy's %v", status, got.Fallback.Has(status), want.Fallback.Has(status))
@@ -92,13 +92,13 @@ func parse(t *testing.T, text string) *config.Config {
 }
 
 func TestAMissingDefaultFileIsTheDefault(t *testing.T) {
-	file := configFile{path: filepath.Join(t.TempDir(), "config.yaml"), optional: true}
-	c, found, err := file.read()
-	if err != nil || found || c.Host != config.Default().Host {
-		t.Errorf("read = %+v, %v, %v", c, found, err)
+	from := sources{file: configFile{path: filepath.Join(t.TempDir(), "config.yaml"), optional: true}}
+	c, mistakes := from.read()
+	if len(mistakes) > 0 || c.found || c.Host != config.Default().Host {
+		t.Errorf("read = %+v, %v", c, mistakes)
 	}
 	var out bytes.Buffer
-	if err := file.check(&out); err != nil || out.String() != file.path+": ok (not there, so all is by default)\n" {
+	if err := from.check(&out, nil); err != nil || out.String() != from.file.path+": ok (not there, so all is by default)\n" {
 		t.Errorf("check = %v, and says %q", err, out.String())
 	}
 }

@@ -40,6 +40,10 @@ type Refusal struct {
 
 	// Authenticate is whether a password or a client certificate would have helped.
 	Authenticate bool
+
+	// HostOnly is whether the lists of the one host refuse, and nothing that is said
+	// for all hosts would change it.
+	HostOnly bool
 }
 
 // Error is the reason. The hint is a line apart.
@@ -74,7 +78,7 @@ func decideLocal(peer *Peer, r Request) *Refusal {
 		return nil
 	}
 	where := level(globalRefuses, hostRefuses)
-	refusal := &Refusal{Reason: reason(peer, r), Authenticate: !global && !forHost}
+	refusal := &Refusal{Reason: reason(peer, r), Authenticate: !global && !forHost, HostOnly: hostRefuses && !globalRefuses}
 	if _, known := peer.UID(); known {
 		refusal.Hint = fmt.Sprintf("add %q to allow_users, %s, and reload", peer.name(), where)
 	} else {
@@ -96,6 +100,7 @@ func decideRemote(peer *Peer, r Request) *Refusal {
 		Reason:       reason(peer, r),
 		Hint:         fmt.Sprintf("authenticate to the proxy, or add %q to allow_networks, %s, and reload", peer.Addr.WithZone(""), where),
 		Authenticate: true,
+		HostOnly:     hostRefuses && !globalRefuses,
 	}
 }
 
