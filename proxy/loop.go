@@ -19,16 +19,22 @@ func newPseudonym() string {
 }
 
 // Reroute sets what hosts are reached through: see [upstreamproxy.Config.URL]. Connections
-// that are in use go on. After an error all is as before.
+// that are in use go on, and carry nothing after what they carry now; kept ones are
+// closed. After an error all is as before.
 func (p *Proxy) Reroute(url string) error {
-	route, err := upstreamproxy.New(upstreamproxy.Config{
-		URL: url, Getenv: p.config.Getenv, Dial: p.dialer.dial, RootCAs: p.config.SystemRoots, Via: "1.1 " + p.pseudonym,
-	})
+	route, err := p.newRoute(url)
 	if err != nil {
 		return err
 	}
 	p.dialer.route.Store(route)
+	p.upstreams.refresh(p.config.Index)
 	return nil
+}
+
+func (p *Proxy) newRoute(url string) (*upstreamproxy.Dialer, error) {
+	return upstreamproxy.New(upstreamproxy.Config{
+		URL: url, Getenv: p.config.Getenv, Dial: p.dialer.dial, RootCAs: p.config.SystemRoots, Via: "1.1 " + p.pseudonym,
+	})
 }
 
 // loops returns the refusal of a request that has been here already.

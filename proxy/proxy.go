@@ -122,9 +122,11 @@ func New(config Config) (*Proxy, error) {
 	p := &Proxy{config: config, log: config.Logger, pseudonym: newPseudonym(), conns: newLiveConns(), inner: newHandover(), pipes: &pipePool{}, rest: newRest(),
 		clientTLS: newClientTLS(config.Leaves)}
 	p.dialer = newDialer(config)
-	if err := p.Reroute(config.UpstreamProxy); err != nil {
+	route, err := p.newRoute(config.UpstreamProxy)
+	if err != nil {
 		return nil, err
 	}
+	p.dialer.route.Store(route)
 	p.upstreams = newUpstreams(config, p.dialer)
 	p.door = newDoor(p)
 	p.inner1, p.inner2 = p.newServer(p.serveInner, maxRequestHeader), p.newHTTP2Server()

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/certproxy/certproxy/certs"
+	"github.com/certproxy/certproxy/internal/upstreamproxy"
 )
 
 // An upstream is a listed host as requests see it: one identity for each pair, in
@@ -15,6 +16,7 @@ import (
 // that are still the same.
 type upstream struct {
 	host       *certs.Host
+	route      *upstreamproxy.Dialer
 	scheme     string // https, or http for a host without a directory
 	settings   HostSettings
 	identities []*identity
@@ -63,7 +65,7 @@ func (u *upstreams) get(index Index, h *certs.Host) *upstream {
 // replace makes h the value in use. The caller holds mu.
 func (u *upstreams) replace(h *certs.Host) *upstream {
 	cur := u.open[h.Name]
-	if cur != nil && cur.host.Generation >= h.Generation && cur.settings == u.config.Host(h.Name) {
+	if cur != nil && cur.host.Generation >= h.Generation && cur.settings == u.config.Host(h.Name) && cur.route == u.dialer.route.Load() {
 		return cur
 	}
 	var old []*identity
@@ -79,14 +81,14 @@ func (u *upstreams) replace(h *certs.Host) *upstream {
 // newUpstream returns the upstream of a host, with those of the old identities that
 // are still the same.
 func (u *upstreams) newUpstream(h *certs.Host, old []*identity) *upstream {
-	settings := u.config.Host(h.Name)
-	return &upstream{host: h, scheme: "https", settings: settings, memory: newMemory(settings.PairMemory), identities: u.identities(h, settings, old)}
+	settings, route := u.config.Host(h.Name), u.dialer.route.Load()
+	return &upstream{host: h, route: route, scheme: "https", settings: settings, memory: newMemory(settings.PairMemory), identities: u.identities(h, settings, route, old)}
 }
 
 // identities returns one identity for each pair, or a single one without a
 // certificate, and takes those of old that present the same chain under the same
-// trust and settings.
-func (u *upstreams) identities(h *certs.Host, settings HostSettings, old []*identity) []*identity {
+// trust and settings, and by the same way.
+func (u *upstreams) identities(h *certs.Host, settings HostSettings, route *upstreamproxy.Dialer, old []*identity) []*identity {
 	pairs := h.Pairs
 	if len(pairs) == 0 {
 		pairs = []*certs.Pair{nil}
@@ -96,7 +98,7 @@ func (u *upstreams) identities(h *certs.Host, settings HostSettings, old []*iden
 	out := make([]*identity, 0, len(pairs))
 next:
 	for _, pair := range pairs {
-		key := identityKey{trust: trust, settings: settings}
+		key := identityKey{trust: trust, settings: settings, route: route}
 		if pair != nil {
 			key.name, key.chain = pair.Name, pair.ID()
 		}
@@ -165,6 +167,7 @@ type identityKey struct {
 	trust [sha256.Size]byte // the CA roots the server is verified with
 
 	settings HostSettings
+	route    *upstreamproxy.Dialer // what its connections go through: after another is set, they end
 }
 
 // A bufferPool lends the buffers that bodies are copied through.
