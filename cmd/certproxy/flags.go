@@ -96,25 +96,23 @@ func (f *settingFlags) groupHelp() {
 		if cmd.Example != "" {
 			_, _ = fmt.Fprintf(&b, "\nExamples:\n%s\n", cmd.Example)
 		}
-		groups, rest := []string{}, pflag.NewFlagSet("", pflag.ContinueOnError)
+		var groups []string
 		sets := map[string]*pflag.FlagSet{}
-		cmd.LocalFlags().VisitAll(func(flag *pflag.Flag) {
-			setting, ok := flag.Value.(*settingFlag)
-			if !ok {
-				rest.AddFlag(flag)
-				return
-			}
-			group := setting.key.Group
+		for _, flag := range f.all { // in the order of the table
+			group := flag.key.Group
 			if sets[group] == nil {
 				sets[group] = pflag.NewFlagSet("", pflag.ContinueOnError)
+				sets[group].SortFlags = false
+				groups = append(groups, group)
 			}
-			sets[group].AddFlag(flag)
-		})
-		for _, flag := range f.all { // in the order of the table
-			if !slices.Contains(groups, flag.key.Group) {
-				groups = append(groups, flag.key.Group)
-			}
+			sets[group].AddFlag(cmd.Flags().Lookup(flag.key.Flag))
 		}
+		rest := pflag.NewFlagSet("", pflag.ContinueOnError)
+		cmd.LocalFlags().VisitAll(func(flag *pflag.Flag) {
+			if _, ok := flag.Value.(*settingFlag); !ok {
+				rest.AddFlag(flag)
+			}
+		})
 		for _, group := range groups {
 			_, _ = fmt.Fprintf(&b, "\n%s:\n%s", group, sets[group].FlagUsages())
 		}

@@ -19,6 +19,8 @@ func FuzzParse(f *testing.F) {
 		"\ufeff---\r\npair_memory: 1µs\r\n...\r\n",
 		"replay_limits: !!str 5\n? [a]\n: *b\n--- |\n\tx\n",
 		"fallback_statuses:\n  - '404' # comment\n  - &x 0x193\n  - *x\n",
+		"listen: ['127.0.0.1:0', unix:/run/p]\nforward: [a=b]\ncerts: [x, ../y, /z]\nstate: s\nadmin: off\nupstream_proxy: http://u:p@h\nallow_users: ['*', 0]\nhtpasswd: \"\\u00e9\"\n",
+		"unlisted: refuse\nlog_level: debug\nlog_format: json\ndrain_timeout: 1s\nhosts: {r.example: {allow_groups: [g], allow_networks: [10.0.0.0/8]}}\n",
 		"%YAML 1.1\n---\n\"pair_memory\": >-\n  5m\n\n# foot\n",
 	} {
 		f.Add([]byte(text))
@@ -57,12 +59,29 @@ func render(c *Config) []byte {
 		fmt.Fprintf(&b, "%spair_memory: %v\n", indent, s.PairMemory)
 		fmt.Fprintf(&b, "%sfallback_statuses: [%s]\n", indent, strings.Join(listed, ", "))
 	}
+	list := func(key string, entries []string) string {
+		quoted := make([]string, len(entries))
+		for i, entry := range entries {
+			quoted[i] = fmt.Sprintf("%q", entry)
+		}
+		return fmt.Sprintf("%s: [%s]\n", key, strings.Join(quoted, ", "))
+	}
+	allow := func(indent string, a Allow) {
+		b.WriteString(indent + list("allow_users", a.Users) + indent + list("allow_groups", a.Groups) + indent + list("allow_networks", a.Networks))
+	}
+	b.WriteString(list("listen", c.Listen) + list("forward", c.Forward) + list("certs", c.Certs))
+	fmt.Fprintf(&b, "listen_cert: %q\nlisten_key: %q\nlisten_client_ca: %q\nadmin: %q\nstate: %q\nunlisted: %s\nupstream_proxy: %q\nhtpasswd: %q\n",
+		c.ListenCert, c.ListenKey, c.ListenClientCA, c.Admin, c.State, c.Unlisted, c.UpstreamProxy, c.Htpasswd)
+	fmt.Fprintf(&b, "log_level: %s\nlog_format: %s\nhandshake_timeout: %v\nheader_timeout: %v\nidle_timeout: %v\ndrain_timeout: %v\n",
+		c.LogLevel, c.LogFormat, c.HandshakeTimeout, c.HeaderTimeout, c.IdleTimeout, c.DrainTimeout)
+	allow("", c.Allow)
 	settings("", c.Host)
 	b.WriteString("hosts:\n")
 	for host, s := range c.Hosts {
 		fmt.Fprintf(&b, "  %q:\n", host)
 		settings("    ", s)
 		fmt.Fprintf(&b, "    renegotiation: %v\n", s.Renegotiation)
+		allow("    ", c.AllowHosts[host])
 	}
 	return []byte(b.String())
 }
