@@ -50,7 +50,8 @@ func newConfigureRig(t *testing.T, text string, optional bool) *configureRig {
 	}
 	server.StartTLS()
 	t.Cleanup(server.Close)
-	core, logs := observer.New(zap.InfoLevel)
+	level := zap.NewAtomicLevel()
+	core, logs := observer.New(level)
 	r := &configureRig{t: t, server: server.Listener.Addr().String(), file: filepath.Join(dir, "config.yaml"), logs: logs}
 	r.write(text)
 
@@ -66,7 +67,7 @@ func newConfigureRig(t *testing.T, text string, optional bool) *configureRig {
 				config.ByFlag(config.Key{Name: "certs", Flag: "certs"}, root), config.ByFlag(config.Key{Name: "state", Flag: "state"}, state),
 				config.ByFlag(config.Key{Name: "listen", Flag: "listen"}, "127.0.0.1:0"),
 			}},
-			log: zap.New(core), listening: func(addr net.Addr) { listening <- addr },
+			log: zap.New(core), level: level, listening: func(addr net.Addr) { listening <- addr },
 		})
 	}()
 	var addr net.Addr

@@ -198,7 +198,7 @@ func (d *demonstration) startProxy(ctx context.Context, root string) (stop func(
 				config.ByFlag(config.Key{Name: "certs", Flag: "certs"}, root), config.ByFlag(config.Key{Name: "state", Flag: "state"}, d.state),
 				config.ByFlag(config.Key{Name: "listen", Flag: "listen"}, "127.0.0.1:0"),
 			}},
-			log:       zap.NewNop(),
+			log: zap.NewNop(), level: zap.NewAtomicLevel(),
 			listening: func(addr net.Addr) { listening <- addr },
 			attempted: func(a proxy.Attempt) {
 				d.mu.Lock()

@@ -50,6 +50,7 @@ type serveOptions struct {
 	getenv func(string) string // looks up HTTPS_PROXY and the like; nil is an empty environment
 	stderr io.Writer           // for the log
 	log    *zap.Logger         // in place of one as the configuration wants it, if not nil
+	level  zap.AtomicLevel     // what that log obeys
 
 	listening func(net.Addr)      // told of each listener; may be nil
 	attempted func(proxy.Attempt) // told of each attempt; may be nil
@@ -68,11 +69,12 @@ func serve(ctx context.Context, o serveOptions) error {
 	if err != nil {
 		return err
 	}
-	level := zap.NewAtomicLevelAt(levelOf(p.LogLevel))
-	log := o.log
+	log, level := o.log, o.level
 	if log == nil {
+		level = zap.NewAtomicLevel()
 		log = newLogger(o.stderr, level, p.LogFormat)
 	}
+	level.SetLevel(levelOf(p.LogLevel))
 	authority, made, err := ca.LoadOrCreate(p.state)
 	if err != nil {
 		return err
