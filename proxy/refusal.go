@@ -132,7 +132,7 @@ func hostName(authority string) string {
 func unlistedRefusal(authority string) *refusal {
 	return &refusal{status: http.StatusForbidden, kind: "http_request_denied",
 		text: authority + " has no directory under certs.d, and this proxy serves listed hosts only",
-		hint: "make one for it, or start certproxy with --unlisted tunnel"}
+		hint: "make one for it, or say unlisted: tunnel in the configuration, or start certproxy with --unlisted tunnel"}
 }
 
 func unusableRefusal(h *certs.Host) *refusal {

@@ -26,7 +26,7 @@ order until one is accepted. Every other host is tunnelled untouched.
 Usage:
     certproxy serve [--listen ADDR]... [--certs DIR]... [--state DIR] [--config FILE]
     certproxy serve --check-config [--config FILE]
-    certproxy list [--json] [--certs DIR]...
+    certproxy list [--json] [--certs DIR]... [--config FILE]
     certproxy ca init [--permit-dns DOMAIN]... [--state DIR]
     certproxy ca show [--pem] [--state DIR]
     certproxy demo
@@ -43,6 +43,8 @@ Usage:
     --config FILE   Settings of all hosts and of single ones; SIGHUP reads it again.
                     (default /etc/certproxy/config.yaml, which need not exist)
     --check-config  Say what is wrong with the configuration, and do not serve.
+
+Flags override variables (CERTPROXY_LISTEN and the like), and those the file.
 
 Example:
     $ certproxy serve &

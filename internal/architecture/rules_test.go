@@ -68,7 +68,7 @@ func folders() []folder {
 			dir:     "internal/config",
 			ours:    []string{"certs"},
 			outside: []string{"go.yaml.in/yaml/v4"},
-			why:     "it turns one file into a value; of certs it takes no more than how a host is written",
+			why:     "it turns a file, variables and flags into a value and asks the machine nothing; of certs it takes no more than how a host is written",
 		},
 		{
 			dir:     "internal/listen",

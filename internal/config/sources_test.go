@@ -228,7 +228,9 @@ func FuzzVariables(f *testing.F) {
 			}
 		}
 		variables, _ := Variables([]string{"CERTPROXY_" + name + "=" + value})
-		Read(Sources{Variables: variables})
+		if c, _, _ := Read(Sources{Variables: variables}); c == nil {
+			t.Error("no configuration")
+		}
 
 		entries := split(value)
 		escaped := make([]string, len(entries))
