@@ -2,15 +2,23 @@ package config
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
 // nearest returns the word that was probably meant: the nearest, unless more than half
 // of it would have to change.
 func nearest(name string, words []string) (word string, near bool) {
-	word = slices.MinFunc(words, func(a, b string) int { return distance(name, a) - distance(name, b) })
-	return word, 2*distance(name, word) <= len(word)
+	least := 0
+	for _, w := range words {
+		most := len(w) / 2
+		if len(name) > len(w)+most {
+			continue // not near, and as long as the file may be
+		}
+		if d := distance(name, w); d <= most && (!near || d < least) {
+			word, near, least = w, true, d
+		}
+	}
+	return word, near
 }
 
 // suggest says which key was probably meant, or else which are known. The list is long,
