@@ -30,6 +30,9 @@ type configureRig struct {
 	t      *testing.T
 	server string // its host:port
 	file   string
+	addr   string // the proxy's
+	stop   context.CancelFunc
+	ended  chan error // serve's error; put back by who takes it
 	client *http.Client
 	logs   *observer.ObservedLogs
 }
@@ -77,6 +80,7 @@ func newConfigureRig(t *testing.T, text string, optional bool) *configureRig {
 		cancel()
 		t.Fatal(err)
 	}
+	r.addr, r.stop, r.ended = addr.String(), cancel, ended
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
