@@ -67,8 +67,8 @@ func newConfigureRig(t *testing.T, text string, optional bool) *configureRig {
 	go func() {
 		ended <- serve(ctx, serveOptions{
 			from: sources{file: configFile{path: r.file, optional: optional}, flags: []config.Setting{
-				config.ByFlag(config.Key{Name: "certs", Flag: "certs"}, root), config.ByFlag(config.Key{Name: "state", Flag: "state"}, state),
-				config.ByFlag(config.Key{Name: "listen", Flag: "listen"}, "127.0.0.1:0"),
+				preset("certs", root), preset("state", state),
+				preset("listen", "127.0.0.1:0"),
 			}},
 			log: zap.New(core), level: level, listening: func(addr net.Addr) { listening <- addr },
 		})

@@ -195,8 +195,8 @@ func (d *demonstration) startProxy(ctx context.Context, root string) (stop func(
 	go func() {
 		ended <- serve(ctx, serveOptions{
 			from: sources{flags: []config.Setting{
-				config.ByFlag(config.Key{Name: "certs", Flag: "certs"}, root), config.ByFlag(config.Key{Name: "state", Flag: "state"}, d.state),
-				config.ByFlag(config.Key{Name: "listen", Flag: "listen"}, "127.0.0.1:0"),
+				preset("certs", root), preset("state", d.state),
+				preset("listen", "127.0.0.1:0"),
 			}},
 			log: zap.NewNop(), level: zap.NewAtomicLevel(),
 			listening: func(addr net.Addr) { listening <- addr },

@@ -88,6 +88,13 @@ func (f *settingFlags) sources(environ []string) (sources, error) {
 	return s, nil
 }
 
+// preset is what a command says about a key by itself, as if by its flag. The key is one
+// of the table.
+func preset(name string, values ...string) config.Setting {
+	keys := config.Keys()
+	return config.ByFlag(keys[slices.IndexFunc(keys, func(k config.Key) bool { return k.Name == name })], values...)
+}
+
 // groupHelp shows a command's flags below headings: there are too many for one list.
 func (f *settingFlags) groupHelp() {
 	f.cmd.SetUsageFunc(func(cmd *cobra.Command) error {

@@ -15,7 +15,7 @@ func TestTheHintOfARefusalIsForWhereTheListIs(t *testing.T) {
 	const host = "registry.example:443"
 	local := &access.Peer{Local: true, Why: access.ErrGone}
 	remote := &access.Peer{Addr: netip.MustParseAddr("192.0.2.1"), Why: access.ErrRemote}
-	users := config.ByFlag(config.Key{Name: "allow_users", Flag: "allow-user"}, "0")
+	users := preset("allow_users", "0")
 	for _, test := range []struct {
 		name    string
 		file    string

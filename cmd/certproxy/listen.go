@@ -15,28 +15,27 @@ import (
 // A forward is a listener that is a host for its clients.
 type forward struct{ addr, host string }
 
-// checkListeners reads what is said about listeners.
-func checkListeners(o options) ([]forward, config.Mistakes) {
-	var forwards []forward
+// checkListeners reads what is said about listeners. Who may is known by then.
+func (p *plan) checkListeners() config.Mistakes {
 	var mistakes config.Mistakes
-	for i, addr := range o.Listen {
+	for i, addr := range p.Listen {
 		if err := loopback(addr); err != nil {
-			mistakes = append(mistakes, o.origins.Of("", "listen", i).Mistake(err.Error()))
+			mistakes = append(mistakes, p.origins.Of("", "listen", i).Mistake(err.Error()))
 		}
 	}
-	for i, spec := range o.Forward {
+	for i, spec := range p.Forward {
 		f, err := parseForward(spec)
 		if err != nil {
-			mistakes = append(mistakes, o.origins.Of("", "forward", i).Mistake(err.Error()))
+			mistakes = append(mistakes, p.origins.Of("", "forward", i).Mistake(err.Error()))
 		}
-		forwards = append(forwards, f)
+		p.forward = append(p.forward, f)
 	}
-	for key, file := range map[string]string{"listen_cert": o.ListenCert, "listen_key": o.ListenKey, "listen_client_ca": o.ListenClientCA} {
-		if file != "" {
-			mistakes = append(mistakes, o.origins.Of("", key, 0).Mistake("is for tls: listeners, and this version has none; leave it out"))
+	for _, file := range []struct{ key, path string }{{"listen_cert", p.ListenCert}, {"listen_key", p.ListenKey}, {"listen_client_ca", p.ListenClientCA}} {
+		if file.path != "" {
+			mistakes = append(mistakes, p.origins.Of("", file.key, 0).Mistake("is for tls: listeners, and this version has none; leave it out"))
 		}
 	}
-	return forwards, mistakes
+	return mistakes
 }
 
 // parseForward reads ADDR=HOST[:PORT].

@@ -88,12 +88,22 @@ func refuse(mistakes config.Mistakes) error {
 		return int(m.Origin.Source)
 	}
 	slices.SortStableFunc(mistakes, func(a, b config.Mistake) int {
-		if first := cmp.Compare(order(a), order(b)); first != 0 || a.Origin.Line == 0 || b.Origin.Line == 0 {
+		first := cmp.Compare(order(a), order(b))
+		switch {
+		case first != 0 || a.Origin.Source == config.Flag: // as they were given
 			return first
+		case a.Origin.Source == config.Variable:
+			return cmp.Compare(a.Origin.Name, b.Origin.Name)
+		case a.Origin.Line == 0 || b.Origin.Line == 0: // about the file as a whole: behind its lines
+			return cmp.Compare(b.Origin.Line, a.Origin.Line)
 		}
 		return cmp.Compare(a.Origin.Line, b.Origin.Line)
 	})
-	mistakes = slices.Compact(mistakes)
+	said := map[config.Mistake]bool{} // one for all aliases of a list
+	mistakes = slices.DeleteFunc(mistakes, func(m config.Mistake) bool {
+		defer func() { said[m] = true }()
+		return said[m]
+	})
 	if slices.ContainsFunc(mistakes, func(m config.Mistake) bool { return m.Origin.Source == config.Flag }) {
 		return usageError{mistakes}
 	}

@@ -35,10 +35,10 @@ func (s sources) plan(before *plan, getenv func(string) string) (*plan, error) {
 	o, mistakes := s.read()
 	p := &plan{options: o}
 	for _, look := range []func() config.Mistakes{
-		func() (m config.Mistakes) { p.forward, m = checkListeners(o); return m },
+		func() (m config.Mistakes) { p.policies, m = parsePolicies(o); return m },
+		p.checkListeners,
 		p.checkAdmin,
 		p.checkPlaces,
-		func() (m config.Mistakes) { p.policies, m = parsePolicies(o); return m },
 		func() config.Mistakes { return p.checkPasswords(before) },
 		func() config.Mistakes { return p.checkUpstreamProxy(getenv) },
 	} {

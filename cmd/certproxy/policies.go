@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/certproxy/certproxy/internal/access"
@@ -19,8 +21,8 @@ func parsePolicies(o options) (policies, config.Mistakes) {
 	p := policies{hosts: make(map[string]access.Policy, len(o.AllowHosts))}
 	var mistakes config.Mistakes
 	p.global, mistakes = parsePolicy(o.origins, "", o.Allow)
-	for host, allow := range o.AllowHosts {
-		policy, wrong := parsePolicy(o.origins, host, allow)
+	for _, host := range slices.Sorted(maps.Keys(o.AllowHosts)) {
+		policy, wrong := parsePolicy(o.origins, host, o.AllowHosts[host])
 		p.hosts[host] = policy
 		mistakes = append(mistakes, wrong...)
 	}
