@@ -228,6 +228,7 @@ type testGate func(Ask) *Denial
 func (g testGate) Arrived(net.Conn) Visitor               { return g }
 func (g testGate) May(_ context.Context, ask Ask) *Denial { return g(ask) }
 func (g testGate) UID() (uint32, bool)                    { return 65534, true }
+func (g testGate) Name() string                           { return "" }
 
 func TestTheGateIsAskedAtEveryDoor(t *testing.T) {
 	var mu sync.Mutex

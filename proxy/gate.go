@@ -25,6 +25,9 @@ type Visitor interface {
 	May(ctx context.Context, ask Ask) *Denial
 	// UID returns the visitor's user on this machine, if it is known.
 	UID() (uint32, bool)
+	// Name returns what the visitor has proven to be called, by a certificate or a
+	// password, or nothing.
+	Name() string
 }
 
 // A Use is what a visitor wants of a host.
@@ -55,6 +58,7 @@ type everybody struct{}
 func (everybody) Arrived(net.Conn) Visitor         { return everybody{} }
 func (everybody) May(context.Context, Ask) *Denial { return nil }
 func (everybody) UID() (uint32, bool)              { return 0, false }
+func (everybody) Name() string                     { return "" }
 
 // A visit is one client's connection and what it asks for.
 type visit struct {
@@ -83,6 +87,9 @@ func (v *visit) who() []zap.Field {
 	fields := append(make([]zap.Field, 0, 16), zap.String("client", v.client))
 	if uid, ok := v.visitor.UID(); ok {
 		fields = append(fields, zap.Uint32("uid", uid))
+	}
+	if name := v.visitor.Name(); name != "" {
+		fields = append(fields, zap.String("user", printable(name, 100)))
 	}
 	return append(fields, zap.String("host", v.authority))
 }

@@ -2,14 +2,17 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"net"
 	"strings"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 
 	"github.com/certproxy/certproxy/internal/access"
 	"github.com/certproxy/certproxy/internal/htpasswd"
+	"github.com/certproxy/certproxy/internal/listen"
 	"github.com/certproxy/certproxy/proxy"
 )
 
@@ -28,7 +31,11 @@ func newGate(s *settings, log *zap.Logger) *gate {
 
 // Arrived implements proxy.Gate.
 func (g *gate) Arrived(conn net.Conn) proxy.Visitor {
-	return &visitor{gate: g, peer: g.lookup.Peer(conn)}
+	v := &visitor{gate: g, peer: g.lookup.Peer(conn)}
+	if secured, ok := conn.(*tls.Conn); ok {
+		v.certified = listen.ClientName(secured.ConnectionState())
+	}
+	return v
 }
 
 // A visitor is one client connection. Nothing that was found out about it is used for
@@ -36,15 +43,26 @@ func (g *gate) Arrived(conn net.Conn) proxy.Visitor {
 type visitor struct {
 	gate *gate
 	peer *access.Peer
+
+	certified string                 // the name that its certificate proves; empty for none
+	proven    atomic.Pointer[string] // the name last proven by a password; nil for none
 }
 
 // UID implements proxy.Visitor.
 func (v *visitor) UID() (uint32, bool) { return v.peer.UID() }
 
+// Name implements proxy.Visitor.
+func (v *visitor) Name() string {
+	if name := v.proven.Load(); name != nil {
+		return *name
+	}
+	return v.certified
+}
+
 // May implements proxy.Visitor. A password is looked at only where it decides.
 func (v *visitor) May(ctx context.Context, ask proxy.Ask) *proxy.Denial {
 	now := v.gate.settings.current.Load()
-	r := access.Request{Host: ask.Host, Global: now.policies.global, ForHost: now.policies.hosts[ask.Host]}
+	r := access.Request{Host: ask.Host, Authenticated: v.certified, Global: now.policies.global, ForHost: now.policies.hosts[ask.Host]}
 	if ask.Use == proxy.UseTunnel {
 		r.Use = access.Tunnel
 	}
@@ -63,6 +81,7 @@ func (v *visitor) May(ctx context.Context, ask proxy.Ask) *proxy.Denial {
 	if denied != nil {
 		return denied
 	}
+	v.proven.Store(&name)
 	r.Authenticated = name
 	if refused = access.Decide(v.peer, r); refused != nil {
 		return &proxy.Denial{Text: refused.Reason, Hint: now.hint(refused, v.peer)}

@@ -1,74 +1,167 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"net"
+	"slices"
 	"strings"
-	"syscall"
+	"time"
 
-	"github.com/certproxy/certproxy/certs"
+	"go.uber.org/zap"
+
 	"github.com/certproxy/certproxy/internal/config"
+	"github.com/certproxy/certproxy/internal/listen"
 	"github.com/certproxy/certproxy/proxy"
+	"github.com/certproxy/certproxy/systemd"
 )
 
-// A forward is a listener that is a host for its clients.
-type forward struct{ addr, host string }
+// A doorway is a listener that the configuration names, and what is behind it.
+type doorway struct {
+	spec    listen.Spec
+	forward string // canonical name:port; empty is the proxy
+}
 
 // checkListeners reads what is said about listeners. Who may is known by then.
 func (p *plan) checkListeners() config.Mistakes {
 	var mistakes config.Mistakes
-	for i, addr := range p.Listen {
-		if err := loopback(addr); err != nil {
-			mistakes = append(mistakes, p.origins.Of("", "listen", i).Mistake(err.Error()))
-		}
+	note := func(key string, i int, text string) {
+		mistakes = append(mistakes, p.origins.Of("", key, i).Mistake(text))
 	}
-	for i, spec := range p.Forward {
-		f, err := parseForward(spec)
+	add := func(key string, i int, spec listen.Spec, host string, err error) {
+		if err == nil && spec.Beyond() {
+			err = p.admits(spec.String(), spec.TLS)
+		}
 		if err != nil {
-			mistakes = append(mistakes, p.origins.Of("", "forward", i).Mistake(err.Error()))
+			note(key, i, err.Error())
+			return
 		}
-		p.forward = append(p.forward, f)
+		p.doorways = append(p.doorways, doorway{spec, host})
 	}
-	for _, file := range []struct{ key, path string }{{"listen_cert", p.ListenCert}, {"listen_key", p.ListenKey}, {"listen_client_ca", p.ListenClientCA}} {
-		if file.path != "" {
-			mistakes = append(mistakes, p.origins.Of("", file.key, 0).Mistake("is for tls: listeners, and this version has none; leave it out"))
+	for i, text := range p.Listen {
+		spec, err := listen.Parse(text)
+		add("listen", i, spec, "", err)
+	}
+	for i, text := range p.Forward {
+		spec, host, err := listen.ParseForward(text)
+		add("forward", i, spec, host, err)
+	}
+	files := []struct{ key, path string }{{"listen_cert", p.ListenCert}, {"listen_key", p.ListenKey}, {"listen_client_ca", p.ListenClientCA}}
+	if slices.ContainsFunc(p.doorways, func(d doorway) bool { return d.spec.TLS }) {
+		switch {
+		case p.ListenCert == "":
+			note("listen_cert", 0, "is not set, and tls: listeners show a certificate; name a PEM file")
+		case p.ListenKey == "":
+			note("listen_key", 0, "is not set, and tls: listeners need the key of "+p.ListenCert+"; name a PEM file")
+		default:
+			if err := p.certificates(nil).Check(time.Now()); err != nil {
+				note("listen_cert", 0, err.Error())
+			}
+		}
+		return mistakes
+	}
+	for _, file := range files {
+		if file.path != "" && len(mistakes) == 0 {
+			note(file.key, 0, "is for listeners with tls:, and there is none; write listen: [\"tls:HOST:PORT\"], or leave it out")
 		}
 	}
 	return mistakes
 }
 
-// parseForward reads ADDR=HOST[:PORT].
-func parseForward(spec string) (forward, error) {
-	addr, name, ok := strings.Cut(spec, "=")
-	if !ok {
-		return forward{}, fmt.Errorf("%.200q is not of the form ADDR=HOST[:PORT], as in 127.0.0.1:5001=registry.example:5000", spec)
+// admits returns nil if somebody on another machine can show who they are to a
+// listener there. A listener that can be reached from the network, and where nobody can, is a
+// mistake: it either serves nobody, or was meant to serve all.
+func (p *plan) admits(address string, withTLS bool) error {
+	switch {
+	case p.Htpasswd != "", withTLS && p.ListenClientCA != "", p.policies.global.AllowsNetworks():
+		return nil
 	}
-	host, err := certs.ParseHost(name)
-	if err != nil {
-		return forward{}, fmt.Errorf("%.200q: %w", spec, err)
+	for _, policy := range p.policies.hosts {
+		if policy.AllowsNetworks() {
+			return nil
+		}
 	}
-	return forward{addr: addr, host: host}, loopback(addr)
+	const how = "set htpasswd, or allow_networks, or listen_client_ca for a listener with tls:; or listen on 127.0.0.1"
+	return fmt.Errorf("%s can be reached from other machines, and nothing says who may use it; %s", address, how)
+}
+
+// certificates are those of the listeners with tls:.
+func (p *plan) certificates(log *zap.Logger) listen.Certificates {
+	c := listen.Certificates{Cert: p.ListenCert, Key: p.ListenKey, ClientCA: p.ListenClientCA}
+	if log != nil {
+		c.Warn = func(err error) {
+			log.Error("listener's certificate not reloaded", zap.String("reason", err.Error()), zap.String("hint", "the one in use stays until the files are corrected"))
+		}
+		c.Reloaded = func() { log.Info("listener's certificate reloaded", zap.String("cert", p.ListenCert)) }
+	}
+	return c
 }
 
 // openDoors opens all listeners, or none.
-func openDoors(p *plan) ([]proxy.Door, error) {
-	wanted := make([]forward, 0, len(p.Listen)+len(p.forward))
-	for _, addr := range p.Listen {
-		wanted = append(wanted, forward{addr: addr})
+func openDoors(ctx context.Context, p *plan, passed []systemd.Socket, log *zap.Logger) ([]opened, error) {
+	given := make([]listen.Passed, len(passed))
+	for i, s := range passed {
+		given[i] = listen.Passed{Name: s.Name, Listener: s.Listener}
 	}
-	var out []proxy.Door
-	for _, w := range append(wanted, p.forward...) {
-		l, err := listen(w.addr)
-		if err != nil {
-			return nil, errors.Join(err, closeAll(out))
+	doorways := p.doorways
+	if p.origins.Of("", "listen", 0).Source == config.ByDefault {
+		doorways = passedByDefault(doorways, given)
+	}
+	specs := make([]listen.Spec, len(doorways))
+	for i, d := range doorways {
+		specs[i] = d.spec
+	}
+	listeners, err := listen.Open(ctx, specs, listen.Options{Passed: given, Certificates: p.certificates(log)})
+	if err != nil {
+		return nil, err
+	}
+	var out []opened
+	for _, l := range listeners {
+		if l.Beyond() {
+			if err := p.admits(l.Address(), l.Spec().TLS); err != nil { // what systemd passed is known only now
+				return nil, errors.Join(err, closeAll(listeners))
+			}
 		}
-		out = append(out, proxy.Door{Listener: l, Forward: w.host})
+		out = append(out, opened{Door: proxy.Door{Listener: l, Forward: doorways[l.Index()].forward}, listener: l})
+	}
+	if unused := listen.Unused(given, specs); len(unused) > 0 {
+		log.Warn("sockets of systemd that no listener takes", zap.Strings("names", unused),
+			zap.String("hint", "what connects to them waits for ever: add systemd:"+unused[0]+" to listen, or take them out of the socket unit"))
 	}
 	return out, nil
 }
 
-func closeAll(doors []proxy.Door) error {
+// An opened is a door with its listener.
+type opened struct {
+	proxy.Door
+	listener *listen.Listener
+}
+
+// passedByDefault puts the sockets that systemd passed in place of the default listener:
+// whoever enables a socket unit means it to be served.
+func passedByDefault(doorways []doorway, passed []listen.Passed) []doorway {
+	var specs []listen.Spec
+	for _, d := range doorways {
+		specs = append(specs, d.spec)
+	}
+	var out []doorway
+	for _, name := range listen.Unused(passed, specs) {
+		if spec, err := listen.Parse("systemd:" + name); err == nil {
+			out = append(out, doorway{spec: spec})
+		}
+	}
+	if len(out) == 0 {
+		return doorways
+	}
+	for _, d := range doorways {
+		if d.forward != "" {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+func closeDoors(doors []opened) error {
 	var errs []error
 	for _, d := range doors {
 		errs = append(errs, d.Listener.Close())
@@ -76,30 +169,30 @@ func closeAll(doors []proxy.Door) error {
 	return errors.Join(errs...)
 }
 
-// loopback checks the address of a listener. Any other would lend the host's
-// identities to the network.
-func loopback(addr string) error {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return fmt.Errorf("%.200q is not of the form HOST:PORT", addr)
+func closeAll(listeners []*listen.Listener) error {
+	var errs []error
+	for _, l := range listeners {
+		errs = append(errs, l.Close())
 	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return fmt.Errorf("%s is not a loopback address, and this version serves this machine only; use 127.0.0.1:%s", addr, port)
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
-// listen opens one listener.
-func listen(addr string) (net.Listener, error) {
-	l, err := net.Listen("tcp", addr)
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		_, port, _ := net.SplitHostPort(addr)
-		return nil, fmt.Errorf("cannot listen on %s: the port is in use; see by whom (ss -ltnp 'sport = :%s'), or choose another with --listen", addr, port)
-	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("cannot listen on %s: permission denied; choose a port above 1023, or grant CAP_NET_BIND_SERVICE", addr)
-	case err != nil:
-		return nil, fmt.Errorf("cannot listen on %s: %w", addr, err)
+// beyond are the doors that other machines can reach.
+func beyond(doors []opened) []opened {
+	return slices.DeleteFunc(slices.Clone(doors), func(d opened) bool { return !d.listener.Beyond() })
+}
+
+// stillAdmits checks a plan against the listeners that run: it may not take away what
+// lets other machines in while there is one that they can reach.
+func (p *plan) stillAdmits(running []opened) error {
+	var errs []string
+	for _, d := range beyond(running) {
+		if err := p.admits(d.listener.Address(), d.listener.Spec().TLS); err != nil {
+			errs = append(errs, err.Error())
+		}
 	}
-	return l, nil
+	if len(errs) > 0 {
+		return errors.New(strings.Join(errs, "\n"))
+	}
+	return nil
 }

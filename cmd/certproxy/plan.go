@@ -23,7 +23,7 @@ type plan struct {
 	options
 	roots     []certs.Root
 	state     string // directory of the local CA
-	forward   []forward
+	doorways  []doorway
 	policies  policies
 	passwords *htpasswd.Store // nil for none
 }

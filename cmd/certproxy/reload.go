@@ -23,6 +23,7 @@ type reloader struct {
 	getenv   func(string) string
 	started  *config.Config // what the process started with
 	settings *settings
+	doors    []opened // that run
 	level    zap.AtomicLevel
 	proxy    *proxy.Proxy
 	log      *zap.Logger
@@ -82,6 +83,9 @@ func (r *reloader) hangups(ctx context.Context, signals <-chan os.Signal, rescan
 func (r *reloader) configure() {
 	was := r.settings.current.Load()
 	next, err := r.from.plan(was, r.getenv)
+	if err == nil {
+		err = next.stillAdmits(r.doors)
+	}
 	if err == nil && next.UpstreamProxy != was.UpstreamProxy {
 		err = r.proxy.Reroute(next.UpstreamProxy)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/certproxy/certproxy/certs"
 	"github.com/certproxy/certproxy/internal/ca"
 	"github.com/certproxy/certproxy/proxy"
+	"github.com/certproxy/certproxy/systemd"
 	"github.com/certproxy/certproxy/watch"
 )
 
@@ -40,7 +41,11 @@ func newServe() *cobra.Command {
 		if *check {
 			return from.check(cmd.OutOrStdout(), os.Getenv)
 		}
-		return serve(cmd.Context(), serveOptions{from: from, getenv: os.Getenv, stderr: cmd.ErrOrStderr()})
+		passed, err := systemd.Sockets()
+		if err != nil {
+			return err
+		}
+		return serve(cmd.Context(), serveOptions{from: from, passed: passed, getenv: os.Getenv, stderr: cmd.ErrOrStderr()})
 	}
 	return cmd
 }
@@ -48,6 +53,7 @@ func newServe() *cobra.Command {
 type serveOptions struct {
 	from   sources
 	getenv func(string) string // looks up HTTPS_PROXY and the like; nil is an empty environment
+	passed []systemd.Socket    // listening sockets of systemd's
 	stderr io.Writer           // for the log
 	log    *zap.Logger         // in place of one as the configuration wants it, if not nil
 	level  zap.AtomicLevel     // what that log obeys
@@ -95,14 +101,14 @@ func serve(ctx context.Context, o serveOptions) error {
 	if err != nil {
 		return err
 	}
-	doors, err := openDoors(p)
+	doors, err := openDoors(ctx, p, o.passed, log)
 	if err != nil {
 		return err
 	}
-	r := &reloader{store: store, from: o.from, getenv: o.getenv, started: p.Config, settings: settings, level: level, proxy: server, log: log, said: map[certs.Problem]bool{}}
+	r := &reloader{store: store, from: o.from, getenv: o.getenv, started: p.Config, settings: settings, level: level, doors: doors, proxy: server, log: log, said: map[certs.Problem]bool{}}
 	watcher, err := watch.New(watch.Config{Roots: paths(p.roots), Changed: r.changed, Warn: r.warn})
 	if err != nil {
-		return errors.Join(err, closeAll(doors))
+		return errors.Join(err, closeDoors(doors))
 	}
 
 	log.Info("local ca", zap.String("state", p.state), zap.Bool("made_now", made),
@@ -117,8 +123,10 @@ func serve(ctx context.Context, o serveOptions) error {
 		}
 	})
 	wait.Go(func() { r.hangups(running, hangups, watcher.Rescan) })
-	for _, d := range doors {
-		fields := []zap.Field{zap.String("addr", d.Listener.Addr().String())}
+	serving := make([]proxy.Door, len(doors))
+	for i, d := range doors {
+		serving[i] = d.Door
+		fields := []zap.Field{zap.String("addr", d.listener.Address())}
 		if d.Forward != "" {
 			fields = append(fields, zap.String("forward", d.Forward))
 		}
@@ -129,7 +137,7 @@ func serve(ctx context.Context, o serveOptions) error {
 	}
 	// What the start has used and needs no more, most of it for the system's CA roots.
 	debug.FreeOSMemory()
-	err = server.Run(ctx, doors...)
+	err = server.Run(ctx, serving...)
 	end()
 	wait.Wait()
 	log.Info("stopped")

@@ -24,6 +24,12 @@ type Certificates struct {
 	Reloaded func()
 }
 
+// Check returns what is wrong with the files now, or nil.
+func (c Certificates) Check(now time.Time) error {
+	_, err := c.load(now)
+	return err
+}
+
 // wrapper returns what makes listeners speak TLS, if there is one that shall.
 func (c Certificates) wrapper(specs []Spec) (func(net.Listener) net.Listener, error) {
 	for _, spec := range specs {

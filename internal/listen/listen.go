@@ -14,13 +14,15 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 // Options are what listeners are made with.
 type Options struct {
-	// Passed are the sockets that systemd:NAME takes its listeners from.
+	// Passed are the sockets that systemd:NAME takes its listeners from. A spec of the very
+	// address that one of them has takes it, too: it cannot be bound a second time.
 	Passed []Passed
 	// Certificates are shown and asked for by the listeners with tls:. Without one of
 	// those they are not read.
@@ -82,7 +84,7 @@ func Open(ctx context.Context, specs []Spec, o Options) ([]*Listener, error) {
 				opened.Listener = secure(l)
 			}
 			out = append(out, opened)
-			if spec.Kind != Systemd {
+			if !slices.ContainsFunc(o.Passed, func(p Passed) bool { return p.Listener == l }) {
 				own = append(own, opened)
 			}
 		}
@@ -93,6 +95,9 @@ func Open(ctx context.Context, specs []Spec, o Options) ([]*Listener, error) {
 func open(ctx context.Context, spec Spec, passed []Passed) ([]net.Listener, error) {
 	var l net.Listener
 	var err error
+	if l = adopt(spec, passed); l != nil {
+		return []net.Listener{l}, nil
+	}
 	switch spec.Kind {
 	case TCP:
 		l, err = openTCP(ctx, spec)

@@ -212,3 +212,59 @@ func TestCloseEndsAccept(t *testing.T) {
 		}
 	}
 }
+
+// An address that systemd listens on cannot be bound again: who names it means that socket.
+func TestASpecTakesThePassedSocketOfItsAddress(t *testing.T) {
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	path := t.TempDir() + "/s"
+	unix, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close()
+	passed := []Passed{{Name: "a", Listener: tcp}, {Name: "b", Listener: unix}}
+	port := strconv.Itoa(tcp.Addr().(*net.TCPAddr).Port)
+	var specs []Spec
+	for _, text := range []string{"127.0.0.1:" + port, "unix:" + path} {
+		spec, err := Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		specs = append(specs, spec)
+	}
+	got, err := Open(t.Context(), specs, Options{Passed: passed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got[0].Listener != tcp || got[1].Listener != unix || got[0].Address() != "127.0.0.1:"+port || got[1].Address() != "unix:"+path {
+		t.Errorf("took %v and %v", got[0].Address(), got[1].Address())
+	}
+	if names := Unused(passed, specs); len(names) > 0 {
+		t.Errorf("unused: %q", names)
+	}
+	if names := Unused(passed, specs[:1]); len(names) != 1 || names[0] != "b" {
+		t.Errorf("unused: %q; want b", names)
+	}
+	// All addresses are not this one.
+	if all, err := Parse(":" + port); err != nil || all.is(tcp.Addr()) {
+		t.Errorf("%v is taken for %v (%v)", tcp.Addr(), all, err)
+	}
+	// With an error what was passed stays open.
+	bad, err := Parse("systemd:none")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), append(specs, bad), Options{Passed: passed}); err == nil {
+		t.Error("a name that was not passed is no error")
+	}
+	client, err := net.Dial("tcp", tcp.Addr().String())
+	if err != nil {
+		t.Error(err)
+	} else {
+		_ = client.Close()
+	}
+}
