@@ -21,6 +21,9 @@ import (
 // asChild makes the test binary a service that takes its sockets from systemd.
 const asChild = "SYSTEMD_TEST_CHILD"
 
+// promptEnd keeps the race detector from ending a child a second late.
+const promptEnd = "GORACE=atexit_sleep_ms=0"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(asChild) != "" {
 		child()
@@ -77,7 +80,7 @@ type service struct {
 func start(t *testing.T, pid, fds, names string, files ...*os.File) *service {
 	t.Helper()
 	cmd := exec.Command("sh", "-c", `[ "$LISTEN_PID" = self ] && LISTEN_PID=$$; exec "$0"`, os.Args[0])
-	cmd.Env = append(os.Environ(), asChild+"=1", listenPID+"="+pid, listenFDs+"="+fds, listenNames+"="+names, listenPIDFD+"=1")
+	cmd.Env = append(os.Environ(), asChild+"=1", promptEnd, listenPID+"="+pid, listenFDs+"="+fds, listenNames+"="+names, listenPIDFD+"=1")
 	cmd.ExtraFiles = files
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -166,7 +169,7 @@ func TestSocketsWithoutNames(t *testing.T) {
 func TestSocketsOfAnotherProcess(t *testing.T) {
 	for _, pid := range []string{"", "1", strconv.Itoa(os.Getpid())} {
 		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), asChild+"=1", listenPID+"="+pid, listenFDs+"=1")
+		cmd.Env = append(os.Environ(), asChild+"=1", promptEnd, listenPID+"="+pid, listenFDs+"=1")
 		out, err := cmd.Output()
 		if err != nil || string(out) != "end\n" {
 			t.Errorf("LISTEN_PID=%s: %s, %v", pid, out, err)
@@ -234,7 +237,7 @@ func TestSocketsOfSystemd(t *testing.T) {
 	}
 	dir := t.TempDir()
 	first, second := filepath.Join(dir, "a.sock"), filepath.Join(dir, "b.sock")
-	cmd := exec.Command(activate, "--listen="+first, "--listen="+second, "--fdname=proxy:registry", "--setenv="+asChild+"=1", os.Args[0])
+	cmd := exec.Command(activate, "--listen="+first, "--listen="+second, "--fdname=proxy:registry", "--setenv="+asChild+"=1", "--setenv="+promptEnd, os.Args[0])
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

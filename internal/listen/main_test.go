@@ -91,7 +91,7 @@ func startAs(t *testing.T, binary string, user *syscall.Credential, spec string)
 	t.Helper()
 	cmd := exec.Command(binary)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: user}
-	cmd.Env = append(os.Environ(), asChild+"="+spec)
+	cmd.Env = append(os.Environ(), asChild+"="+spec, "GORACE=atexit_sleep_ms=0") // the race detector's process ends a second late
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
