@@ -41,6 +41,7 @@ func TestTheTimeLimitsOfTheFileHold(t *testing.T) {
 		if err != nil || resp.StatusCode != http.StatusOK {
 			t.Fatalf("CONNECT: %+v, %v", resp, err)
 		}
+		resp.Body.Close()
 		return c, in
 	}
 	t.Run("header_timeout", func(t *testing.T) {
@@ -56,9 +57,11 @@ func TestTheTimeLimitsOfTheFileHold(t *testing.T) {
 	t.Run("idle_timeout", func(t *testing.T) {
 		r := newConfigureRig(t, "idle_timeout: 100ms\n", false)
 		_, in := dial(t, r, "GET / HTTP/1.1\r\nHost: x\r\n\r\n") // said to the proxy itself, which answers
-		if _, err := http.ReadResponse(in, nil); err != nil {
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil {
 			t.Fatal(err)
 		}
+		resp.Body.Close()
 		ends(t, in)
 	})
 	t.Run("drain_timeout", func(t *testing.T) {

@@ -28,6 +28,9 @@ func (p *plan) checkListeners() config.Mistakes {
 	note := func(key string, i int, text string) {
 		mistakes = append(mistakes, p.origins.Of("", key, i).Mistake(text))
 	}
+	if len(p.Listen)+len(p.Forward) == 0 {
+		note("listen", 0, "is empty, and so is forward: there would be nothing to serve; name an address")
+	}
 	add := func(key string, i int, spec listen.Spec, host string, err error) {
 		if err == nil && spec.Beyond() {
 			err = p.admits(spec.String(), spec.TLS)
