@@ -18,6 +18,8 @@ needs='
 /usr/bin/strace                    strace
 /usr/bin/openssl                   openssl
 /usr/bin/curl                      curl
+/usr/bin/python3                   python3
+/usr/bin/node                      nodejs
 /usr/bin/unshare                   util-linux
 /usr/bin/systemd-analyze           systemd
 /usr/bin/systemd-nspawn            systemd-container

@@ -71,7 +71,7 @@ func (c Curl) Do(t testing.TB, address string, args ...string) Answer {
 		line = append(line, "--cert", c.Pair+".cert", "--key", c.Pair+".key")
 	}
 	line = append(append(append(line, c.Args...), args...), address)
-	line = c.In.enter(line)
+	line = c.In.Enter(line)
 
 	cmd := exec.Command(line[0], line[1:]...)
 	cmd.Env = Environment()

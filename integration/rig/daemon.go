@@ -41,7 +41,7 @@ func Environment(more ...string) []string {
 func Start(t testing.TB, p Process) *Daemon {
 	t.Helper()
 	d := &Daemon{name: p.Args[0], out: &output{}, done: make(chan struct{})}
-	args := p.In.enter(p.Args)
+	args := p.In.Enter(p.Args)
 	d.cmd = exec.Command(args[0], args[1:]...)
 	d.cmd.Env = Environment(p.Env...)
 	d.cmd.Stdout, d.cmd.Stderr = d.out, d.out

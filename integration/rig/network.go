@@ -37,8 +37,24 @@ func NewNetwork(t testing.TB) *Network {
 	return &Network{path: fmt.Sprintf("/proc/%d/ns/net", holder.Process.Pid)}
 }
 
-// enter returns the command that runs args in the network.
-func (n *Network) enter(args []string) []string {
+// Join connects two networks by a wire, with these addresses (as 192.0.2.1/24) at its
+// ends. What is in one is another machine to the other.
+func Join(t testing.TB, a *Network, addrA []string, b *Network, addrB []string) {
+	t.Helper()
+	OK(t, Command{Args: a.Enter([]string{"ip", "link", "add", "wire", "type", "veth", "peer", "name", "wire", "netns", b.path})})
+	for _, end := range []struct {
+		*Network
+		addrs []string
+	}{{a, addrA}, {b, addrB}} {
+		for _, addr := range end.addrs {
+			OK(t, Command{Args: end.Enter([]string{"ip", "address", "add", addr, "dev", "wire"})})
+		}
+		OK(t, Command{Args: end.Enter([]string{"ip", "link", "set", "wire", "up"})})
+	}
+}
+
+// Enter returns the command that runs args in the network.
+func (n *Network) Enter(args []string) []string {
 	if n == nil {
 		return args
 	}

@@ -20,7 +20,7 @@ const target = new URL(address);
 const outer = where.protocol === 'https:' ? https : http;
 const there = where.protocol === 'unix:'
   ? {socketPath: where.pathname}
-  : {host: where.hostname, port: where.port, ca};
+  : {host: where.hostname, port: where.port, ca, servername: ''};
 
 function print(response) {
   let body = '';
@@ -43,7 +43,7 @@ if (door === 'connect') {
         return;
       }
       const inner = tls.connect({socket, servername: target.hostname, ca}, () => {
-        https.get(address, {createConnection: () => inner, agent: false}, print).on('error', fail);
+        https.get(address, {createConnection: () => inner}, print).on('error', fail);
       });
       inner.on('error', fail);
     })

@@ -7,6 +7,7 @@ to trust. Prints the status and the body.
 """
 
 import http.client
+import io
 import os
 import socket
 import ssl
@@ -33,6 +34,44 @@ def by_urllib():
     return response.status, response.read()
 
 
+class Nested:
+    """TLS inside of TLS, which ssl can do over buffers only."""
+
+    def __init__(self, outer, name):
+        self.outer, self.sent, self.got = outer, ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = trust.wrap_bio(self.got, self.sent, server_hostname=name)
+        self.do(self.tls.do_handshake)
+
+    def do(self, what, *args):
+        while True:
+            try:
+                result = what(*args)
+            except ssl.SSLWantReadError:
+                result = None
+            self.outer.sendall(self.sent.read())
+            if result is not None or what == self.tls.do_handshake and self.tls.version():
+                return result
+            data = self.outer.recv(65536)
+            self.got.write(data) if data else self.got.write_eof()
+
+    def sendall(self, data):
+        self.do(self.tls.write, data)
+
+    def makefile(self, mode):
+        whole = b""
+        while True:
+            try:
+                part = self.do(self.tls.read, 65536)
+            except ssl.SSLEOFError:
+                part = b""
+            if not part:
+                return io.BytesIO(whole)
+            whole += part
+
+    def close(self):
+        self.outer.close()
+
+
 def by_socket():
     """Over a unix socket or TLS, which urllib does not know for proxies."""
     where, target = urlsplit(proxy), urlsplit(url)
@@ -54,13 +93,16 @@ def by_socket():
         status = int(answer.split()[1])
         if status != 200:
             return status, answer
-        sock = trust.wrap_socket(sock, server_hostname=target.hostname)
+        if where.scheme == "https":
+            sock = Nested(sock, target.hostname)
+        else:
+            sock = trust.wrap_socket(sock, server_hostname=target.hostname)
         connection = http.client.HTTPConnection(target.netloc)
         connection.sock = sock
         what = target.path
     elif door == "forward":
         what = target.path
-    connection.request("GET", what, headers={"Host": target.netloc})
+    connection.request("GET", what, headers={"Host": target.netloc, "Connection": "close"})
     response = connection.getresponse()
     return response.status, response.read()
 
