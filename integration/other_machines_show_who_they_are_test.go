@@ -32,7 +32,7 @@ func TestOtherMachinesShowWhoTheyAre(t *testing.T) {
 	serve := func(t *testing.T, listen, lines string) (proxy *rig.Certproxy, url string) {
 		t.Helper()
 		proxy = rig.Serve(t, rig.Options{Certs: certs, Names: []string{name}, In: here, Config: lines, Args: []string{"--listen", listen}})
-		addr, secure := strings.CutPrefix(proxy.Lines("listening")[1].Text("addr"), "tls:")
+		addr, secure := strings.CutPrefix(proxy.Listening(t, 2)[1], "tls:")
 		if secure {
 			return proxy, "https://" + addr
 		}

@@ -36,11 +36,8 @@ func TestRealClientsUseEveryDoor(t *testing.T) {
 		"--forward", "127.0.0.1:0=" + host,
 		"--forward", "unix:" + forwardSocket + "=" + host,
 	}})
-	addrs := proxy.Lines("listening")
-	if len(addrs) != 5 {
-		t.Fatalf("%d listeners: %v", len(addrs), addrs)
-	}
-	tls, forward := "https://"+strings.TrimPrefix(addrs[2].Text("addr"), "tls:"), addrs[3].Text("addr")
+	addrs := proxy.Listening(t, 5)
+	tls, forward := "https://"+strings.TrimPrefix(addrs[2], "tls:"), addrs[3]
 	trust := rig.Write(t, dir, "trust.pem", append(rig.Read(t, proxy.CAFile), rig.Read(t, local.CAFile())...), 0o644)
 
 	for _, d := range []door{

@@ -26,7 +26,7 @@ func TestThirtyTwoUsersAtOnceAreNeverMixedUp(t *testing.T) {
 		args = append(args, "--allow-user", strconv.Itoa(uid))
 	}
 	proxy := rig.Serve(t, rig.Options{Certs: listed, Names: []string{name}, Args: args})
-	forward := proxy.Lines("listening")[1].Text("addr")
+	forward := proxy.Listening(t, 2)[1]
 
 	var all sync.WaitGroup
 	for uid := first; uid < first+users; uid++ {

@@ -49,7 +49,7 @@ func TestOnlyThoseWhoMayUseTheIdentities(t *testing.T) {
 			socket, forwardSocket := filepath.Join(dir, "proxy"), filepath.Join(dir, "forward")
 			proxy := rig.Serve(t, rig.Options{Certs: listed, Names: []string{name}, Config: c.config, Args: append(c.args,
 				"--listen", "unix:"+socket+",mode=0666", "--forward", "127.0.0.1:0="+hostOf(s), "--forward", "unix:"+forwardSocket+",mode=0666="+hostOf(s))})
-			forward := proxy.Lines("listening")[2].Text("addr")
+			forward := proxy.Listening(t, 3)[2]
 			through := curlAs(nobody, host, "--proxy", proxy.URL())
 			plain := map[string]string{
 				"an address":          curlAs(nobody, "http://"+forward+"/"),

@@ -33,7 +33,8 @@ Usage:
     certproxy completion bash|zsh|fish|powershell
     certproxy version
 
-    --listen ADDR   HOST:PORT on loopback; port 0 picks one. (default 127.0.0.1:3128)
+    --listen ADDR   HOST:PORT, port 0 picks one; or unix:PATH, systemd:NAME, and any of
+                    these after tls:. (default 127.0.0.1:3128)
     --certs DIR     A directory that holds host directories; the first that has one
                     for a host wins. (default /etc/certproxy/certs.d,
                     /etc/docker/certs.d, /etc/containers/certs.d, after those of

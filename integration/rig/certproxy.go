@@ -107,6 +107,21 @@ func resolving(t testing.TB, dir string, names, args []string) []string {
 // URL is what clients call HTTPS_PROXY.
 func (p *Certproxy) URL() string { return "http://" + p.Addr }
 
+// Listening waits until certproxy has told of n listeners, and returns their addresses
+// in the order of the command line, --forward after --listen; the first is Addr.
+func (p *Certproxy) Listening(t testing.TB, n int) []string {
+	t.Helper()
+	var addrs []string
+	Eventually(t, fmt.Sprintf("certproxy listens at %d addresses", n), func() bool {
+		addrs = nil
+		for _, line := range p.Lines("listening") {
+			addrs = append(addrs, line.Text("addr"))
+		}
+		return len(addrs) >= n
+	})
+	return addrs
+}
+
 // Lines returns the log lines with this message so far, or all if it is "".
 func (p *Certproxy) Lines(msg string) []Line { return p.out.lines(msg) }
 

@@ -31,9 +31,9 @@ func topKeys(c *Config) []key {
 		{Key: Key{Name: "hosts", Default: "{}"}}, // no target: the hosts take over all else, and are read last
 
 		{Key: Key{Name: "listen", Flag: "listen", Restart: true, List: true, Type: "strings", Default: "[127.0.0.1:3128]", Group: forListeners,
-			Help: "loopback HOST:PORT to serve on; repeatable, port 0 picks one"}, target: many(&c.Listen, entry("write HOST:PORT"))},
+			Help: "HOST:PORT to serve on, unix:PATH, systemd:NAME, or tls: and one of these; repeatable, port 0 picks one"}, target: many(&c.Listen, entry("write HOST:PORT"))},
 		{Key: Key{Name: "forward", Flag: "forward", Restart: true, List: true, Type: "strings", Default: "[]", Group: forListeners,
-			Help: "loopback ADDR=HOST[:PORT]: serve plain HTTP on ADDR, as that listed host; repeatable"}, target: many(&c.Forward, entry("write ADDR=HOST[:PORT]"))},
+			Help: "ADDR=HOST[:PORT]: serve plain HTTP on ADDR, as that listed host; repeatable"}, target: many(&c.Forward, entry("write ADDR=HOST[:PORT]"))},
 		{Key: Key{Name: "listen_cert", Flag: "listen-cert", Restart: true, Type: "string", Default: `""`, Group: forListeners,
 			Help: "certificate chain that tls: listeners show, a PEM file"}, target: one(&c.ListenCert, line), path: true},
 		{Key: Key{Name: "listen_key", Flag: "listen-key", Restart: true, Type: "string", Default: `""`, Group: forListeners,
