@@ -171,3 +171,10 @@ func (p *Certproxy) Roots(t testing.TB) *x509.CertPool {
 	}
 	return roots
 }
+
+// Resolving returns the command that runs args where the names are 127.0.0.1.
+func Resolving(t testing.TB, names, args []string) []string {
+	t.Helper()
+	needNamespaces(t)
+	return resolving(t, Dir(t), names, args)
+}
