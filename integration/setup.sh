@@ -15,6 +15,8 @@ needs='
 /usr/sbin/squid                    squid-openssl
 /usr/bin/tinyproxy                 tinyproxy
 /usr/bin/skopeo                    skopeo
+/usr/bin/chromium                  chromium
+/usr/bin/promtool                  prometheus
 /usr/bin/strace                    strace
 /usr/bin/openssl                   openssl
 /usr/bin/curl                      curl

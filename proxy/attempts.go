@@ -127,7 +127,10 @@ func (a *attempts) attempt(id *identity, req *http.Request, body *replay, r *rou
 	r.plan.keep = len(r.queue) > 0
 	r.plan.follows = r.plan.keep || len(r.skipped) > 0
 	a.exchange.attempts++
-	return a.send(id, req, body, r.plan, &a.exchange.writers)
+	began := time.Now()
+	o := a.send(id, req, body, r.plan, &a.exchange.writers)
+	o.took = time.Since(began)
+	return o
 }
 
 // take removes the first of the queue.

@@ -26,6 +26,21 @@ func BenchmarkInterceptedRequest(b *testing.B) {
 	}
 }
 
+// BenchmarkWatchedRequest is the same, with somebody who watches.
+func BenchmarkWatchedRequest(b *testing.B) {
+	r := newRig(b, func(c *Config) {
+		c.RequestEnded, c.TunnelEnded, c.HandshakeEnded = func(RequestEnd) {}, func(TunnelEnd) {}, func(HandshakeEnd) {}
+	})
+	host := r.server(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "small") })
+	r.list(host, "a")
+	client := r.client(1)
+	r.do(client, "GET", host, "/", "")
+	b.ReportAllocs()
+	for b.Loop() {
+		r.do(client, "GET", host, "/", "")
+	}
+}
+
 // BenchmarkNewConnection is a CONNECT, a handshake and one request.
 func BenchmarkNewConnection(b *testing.B) {
 	r := newRig(b)

@@ -43,6 +43,7 @@ func (p *Proxy) carry(w *recorder, r *http.Request, x *exchange) {
 	}
 	w.WriteHeader(resp.StatusCode)
 	if err := p.copyAnswer(w, resp); err != nil {
+		x.broken = true
 		panic(http.ErrAbortHandler) // the client must not take a part for the whole
 	}
 	sendTrailers(w, resp)

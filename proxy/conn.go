@@ -58,7 +58,7 @@ type stream interface {
 // newPlainConn wraps a connection without TLS.
 func newPlainConn(id *identity, raw net.Conn, forwarding *upstreamproxy.Forwarding) *upstreamConn {
 	c := &upstreamConn{id: id, raw: raw, headerLeft: math.MaxInt64, forwarding: forwarding}
-	c.wire = newWire(raw, nil, id.dialer.buffers)
+	c.wire = id.dialer.newWire(raw)
 	c.speak(c.wire)
 	return c
 }
@@ -74,7 +74,7 @@ func newUpstreamConn(id *identity, raw net.Conn, protocol ...string) (*upstreamC
 		c.asked.Store(true)
 		return id.certificate(cri)
 	}
-	c.wire = newWire(raw, nil, id.dialer.buffers)
+	c.wire = id.dialer.newWire(raw)
 	secured := tls.Client(c.wire, config)
 	c.speak(secured)
 	return c, secured
@@ -93,7 +93,7 @@ func (c *upstreamConn) open() bool { return !c.wire.atHand() && quiet(c.raw) }
 func (c *upstreamConn) close() { _ = c.over.Close() }
 
 // kill ends the connection at once, whoever is using it.
-func (c *upstreamConn) kill() { _ = c.raw.Close() }
+func (c *upstreamConn) kill() { _ = c.wire.Close() }
 
 // release is for when a request has its whole answer: the connection waits for the
 // next one, unless it or its identity has come to an end.

@@ -90,6 +90,7 @@ func (c *connect) admit(r *http.Request) *refusal {
 func (c *connect) refuse(r *http.Request, refused *refusal) {
 	c.proxy.log.Warn("connect refused", append(c.who(),
 		zap.Int("status", refused.status), zap.String("reason", refused.text), zap.String("hint", refused.hint))...)
+	c.proxy.refusedEarly(&c.visit, r.Method, "", c.began, refused)
 	conn, _, err := c.writer.Hijack()
 	if err != nil {
 		http.Error(c.writer, refused.text, refused.status)
@@ -159,5 +160,6 @@ func (p *Proxy) refuseNonProxy(w http.ResponseWriter, r *http.Request) {
 	v := newVisit(r)
 	p.log.Warn("request refused", append(v.who(), zap.String("method", r.Method),
 		zap.Int("status", refused.status), zap.String("reason", refused.text))...)
+	p.refusedEarly(&v, r.Method, printable(r.URL.EscapedPath(), 500), time.Now(), refused)
 	refused.serve(w, r)
 }

@@ -22,6 +22,7 @@ type dialer struct {
 	dial    func(ctx context.Context, network, addr string) (net.Conn, error)
 	route   atomic.Pointer[upstreamproxy.Dialer] // to hosts, through a proxy of the site or not
 	buffers *wireBuffers                         // of the connections, where something is put upon them
+	open    atomic.Int64                         // connections that requests are sent over
 
 	mu  sync.RWMutex
 	own []netip.AddrPort
@@ -43,6 +44,14 @@ func newDialer(config Config) *dialer {
 		}).DialContext
 	}
 	return d
+}
+
+// newWire returns a wire for requests, counted until it is closed.
+func (d *dialer) newWire(raw net.Conn) *wire {
+	w := newWire(raw, nil, d.buffers)
+	w.open = &d.open
+	d.open.Add(1)
+	return w
 }
 
 // connect reaches name:port within the time given; zero sets no bound.

@@ -39,7 +39,10 @@ func (p *Proxy) newDoorServer(d Door) *http1.Server {
 func (p *Proxy) begin(ctx context.Context, conn net.Conn) (context.Context, error) {
 	if secured, ok := conn.(*tls.Conn); ok {
 		_ = conn.SetDeadline(time.Now().Add(p.config.HandshakeTimeout))
-		if err := secured.HandshakeContext(ctx); err != nil {
+		began := time.Now()
+		err := secured.HandshakeContext(ctx)
+		p.config.shookHands(ToClient, "", began, err)
+		if err != nil {
 			p.log.Warn("client handshake failed", zap.String("client", conn.RemoteAddr().String()),
 				zap.String("reason", printable(err.Error(), 200)), zap.String("hint", "this listener speaks TLS: use https:// in HTTPS_PROXY, and a certificate if it wants one"))
 			return ctx, err
@@ -58,7 +61,9 @@ func (p *Proxy) newServer(handler http.HandlerFunc, maxHeader int) *http1.Server
 		MaxHeader:     maxHeader,
 		Refuse: func(w io.Writer, why *http1.Malformed) {
 			p.log.Warn("request refused", zap.Int("status", why.Status), zap.String("reason", why.Reason), zap.String("hint", why.Hint))
-			_ = malformedRefusal(why).writeTo(w, &http.Request{})
+			refused := malformedRefusal(why)
+			p.refusedEarly(nil, "", "", time.Now(), refused)
+			_ = refused.writeTo(w, &http.Request{})
 		},
 		Panicked: func(v any) { p.caught(v, "") },
 		Retried: func(err error) {

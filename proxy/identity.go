@@ -27,10 +27,11 @@ type identity struct {
 	retired   atomic.Bool
 	plain     bool        // without TLS: a host without a directory, by http
 	asked     atomic.Bool // a full handshake was asked for a certificate
+	config    *Config     // whose watcher is told of handshakes
 }
 
-func newIdentity(config Config, d *dialer, authority string, key identityKey, pair *certs.Pair, roots *x509.CertPool) *identity {
-	id := &identity{key: key, pair: pair, dialer: d, authority: authority, handshake: config.HandshakeTimeout}
+func newIdentity(config *Config, d *dialer, authority string, key identityKey, pair *certs.Pair, roots *x509.CertPool) *identity {
+	id := &identity{key: key, pair: pair, dialer: d, authority: authority, handshake: config.HandshakeTimeout, config: config}
 	id.tls = &tls.Config{
 		ServerName:         hostName(authority),
 		RootCAs:            roots,
@@ -116,8 +117,11 @@ func (id *identity) connect(ctx context.Context, protocol ...string) (*upstreamC
 	conn, secured := newUpstreamConn(id, raw, protocol...)
 	ctx, cancel := context.WithTimeout(ctx, id.handshake)
 	defer cancel()
-	if err := secured.HandshakeContext(ctx); err != nil {
-		_ = raw.Close()
+	began := time.Now()
+	err = secured.HandshakeContext(ctx)
+	id.config.shookHands(ToHost, id.authority, began, err)
+	if err != nil {
+		conn.kill()
 		return nil, &handshakeError{err: err, presented: conn.asked.Load() && id.pair != nil}
 	}
 	if conn.asked.Load() {

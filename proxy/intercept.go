@@ -24,8 +24,11 @@ func (p *Proxy) intercept(c *connect, conn net.Conn) bool {
 	}
 	inner := &interceptedConn{wire: newWire(conn, c.takeEarly(), p.dialer.buffers), connect: c}
 	secured := tls.Server(inner, p.clientTLS)
-	_ = conn.SetDeadline(time.Now().Add(p.config.HandshakeTimeout))
-	if err := secured.Handshake(); err != nil {
+	began := time.Now()
+	_ = conn.SetDeadline(began.Add(p.config.HandshakeTimeout))
+	err := secured.Handshake()
+	p.config.shookHands(ToClient, c.authority, began, err)
+	if err != nil {
 		p.log.Warn("client handshake failed", append(c.who(),
 			zap.String("reason", printable(err.Error(), 200)), zap.String("hint", handshakeHint(err)))...)
 		return false
@@ -89,6 +92,15 @@ func (p *Proxy) newHTTP2Server() *http.Server {
 		DisableGeneralOptionsHandler: true,
 
 		ErrorLog: zap.NewStdLog(p.log.Named("http")),
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			switch state {
+			case http.StateNew:
+				p.live.http2.Add(1)
+			case http.StateClosed, http.StateHijacked:
+				p.live.http2.Add(-1)
+			case http.StateActive, http.StateIdle:
+			}
+		},
 		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
 			secured, ok := conn.(*tls.Conn)
 			if !ok {

@@ -50,6 +50,7 @@ type outcome struct {
 	nginx400    bool // the answer is nginx's 400 about the certificate
 
 	waited time.Duration // how long the server kept it waiting
+	took   time.Duration // from its beginning to the answer's header, or the error
 }
 
 // String tells the outcome in a few words: "403", "alert 45 (expired certificate)".

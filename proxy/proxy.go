@@ -51,7 +51,12 @@ type Config struct {
 	SystemRoots *x509.CertPool                                                    // CA roots that every host starts with; nil means the system's
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error) // nil dials; tests redirect
 	Logger      *zap.Logger                                                       // nil logs nothing
-	Attempted   func(Attempt)                                                     // told of every attempt; nil tells nobody
+
+	// Whoever watches: see events.go. nil tells nobody.
+	Attempted      func(Attempt)      // told of every attempt
+	RequestEnded   func(RequestEnd)   // of every request, those refused or not understood among them
+	TunnelEnded    func(TunnelEnd)    // of every tunnel that was established
+	HandshakeEnded func(HandshakeEnd) // of every TLS handshake, on either leg
 
 	Host      func(authority string) HostSettings // settings of a host, listed or not; nil means [DefaultHostSettings] for all
 	ReplayDir string                              // for the files of bodies too large for memory; empty means the system's directory for temporary files
@@ -70,8 +75,9 @@ type Proxy struct {
 	door      http.Handler // goproxy
 	dialer    *dialer
 	upstreams *upstreams
-	clientTLS *tls.Config     // of intercepted connections
-	doors     []*http1.Server // serve what comes in, one for each of Run's doors
+	clientTLS *tls.Config // of intercepted connections
+	mu        sync.Mutex
+	doors     []*http1.Server // serve what comes in, one for each of Run's doors; guarded by mu
 	inner1    *http1.Server   // serves intercepted connections that speak HTTP/1.1
 	inner     *handover       // those that speak HTTP/2, on their way to inner2
 	inner2    *http.Server    // serves them
@@ -80,6 +86,7 @@ type Proxy struct {
 	pipes     *pipePool       // for what tunnels splice
 	rest      *rest           // gives memory back when it is quiet
 	wait      sync.WaitGroup  // for the goroutines of Run
+	live      live            // counts for Stats
 }
 
 // New checks the configuration and returns a proxy that serves nothing yet.
@@ -142,7 +149,9 @@ func (p *Proxy) Run(ctx context.Context, doors ...Door) error {
 	for _, d := range doors {
 		p.dialer.refuse(d.Listener.Addr())
 		server := p.newDoorServer(d)
+		p.mu.Lock()
 		p.doors = append(p.doors, server)
+		p.mu.Unlock()
 		p.wait.Go(func() {
 			// What is in flight outlives ctx.
 			if err := server.Serve(context.WithoutCancel(ctx), d.Listener); !errors.Is(err, http1.ErrClosed) {

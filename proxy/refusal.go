@@ -50,6 +50,9 @@ func sfString(s string) string {
 
 // printable makes text fit for a header or a status line: printable ASCII, bounded.
 func printable(s string, most int) string {
+	if len(s) <= most && !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c > '~' }) {
+		return s
+	}
 	var b strings.Builder
 	for _, c := range s {
 		if b.Len() >= most {

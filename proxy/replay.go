@@ -175,6 +175,13 @@ func (r *replay) took(rd *replayReader, b []byte, err error) {
 	}
 }
 
+// read is how many bytes of the body came from the client.
+func (r *replay) read() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.total
+}
+
 // brokenOff returns the error with which the client ended the body, if it did not
 // end well.
 func (r *replay) brokenOff() error {

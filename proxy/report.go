@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/http"
+	"time"
 
 	"go.uber.org/zap"
 )
@@ -9,15 +10,22 @@ import (
 // An Attempt is one request sent with one pair, for whoever watches.
 type Attempt struct {
 	Host, Pair string
-	Verdict    string // what it means: "accepted", "rejected", "refused", ...
+	Verdict    string // what it means, one of [AttemptVerdicts]: "accepted", "rejected", "refused", ...
 	Outcome    string // what happened: "200", "403", "alert 48 (unknown certificate authority)"
 	Then       string // what follows: "answer", "next", "again", ...
+	Status     int    // of the answer, 0 for none
+
+	// Duration is the time from its beginning to the answer's header, or to what was
+	// there instead. Where a connection had to be made that is in it, and so is the
+	// sending of a body.
+	Duration time.Duration
 }
 
 // tell reports an attempt and what follows it.
 func (a *attempts) tell(o *outcome, what transition, once error) {
 	if a.told != nil {
-		a.told(Attempt{Host: a.upstream.host.Name, Pair: o.identity.name(), Verdict: o.verdict.String(), Outcome: o.String(), Then: string(what)})
+		a.told(Attempt{Host: a.upstream.host.Name, Pair: o.identity.name(), Verdict: o.verdict.String(), Outcome: o.String(), Then: string(what),
+			Status: o.status, Duration: o.took})
 	}
 	if what == answer {
 		return

@@ -15,9 +15,11 @@ import (
 type exchange struct {
 	host     *upstream
 	pair     string // whose answer was returned
+	up       int64  // bytes of the client after a 101
 	attempts int
 	refused  *refusal // when the answer is our own
 	canceled bool     // the client went away before the answer
+	broken   bool     // the answer broke off
 	seenAs   string   // scheme://authority by which the client knows the host, where that is another
 
 	trailers func() http.Header // of the request, once its body has ended
@@ -64,11 +66,12 @@ func (p *Proxy) serveInner(w http.ResponseWriter, r *http.Request) {
 // upstream it goes to, as of the index in use now.
 func (p *Proxy) serveRequest(w http.ResponseWriter, r *http.Request, v *visit, client *wire, find func() (*upstream, *refusal), change ...func(*exchange)) {
 	began, x := time.Now(), &exchange{trailers: func() http.Header { return r.Trailer }}
+	p.live.requests.Add(1)
 	for _, f := range change {
 		f(x)
 	}
 	rec := &recorder{ResponseWriter: w, wire: client}
-	defer func() { p.logRequest(v, r, rec, x, began) }() // an aborted transfer is a panic that goes on
+	defer func() { p.ended(v, r, rec, x, began) }() // an aborted transfer is a panic that goes on
 	defer x.end(w)
 	switch {
 	case isH2C(r.Header):
@@ -98,9 +101,33 @@ func (p *Proxy) listed(r *http.Request, v *visit, host *certs.Host) (*upstream, 
 	return p.upstreams.get(p.config.Index, host), nil
 }
 
-// logRequest writes the one line of a request. The path is without its query, which
-// may hold a token.
-func (p *Proxy) logRequest(v *visit, r *http.Request, rec *recorder, x *exchange, began time.Time) {
+// ended tells of a request that is over: in the log, and to whoever watches. The path is
+// without its query, which may hold a token.
+func (p *Proxy) ended(v *visit, r *http.Request, rec *recorder, x *exchange, began time.Time) {
+	p.live.requests.Add(-1)
+	took, path := time.Since(began), printable(r.URL.EscapedPath(), 500)
+	p.logRequest(v, r, rec, x, took, path)
+	if p.config.RequestEnded == nil {
+		return
+	}
+	end := RequestEnd{Client: v.asClient(), Host: v.authority, Method: printable(r.Method, 20), Path: path, Status: rec.status, Pair: x.pair, Attempts: x.attempts,
+		BytesIn: x.up, BytesOut: rec.bytes, Began: began, Duration: took, Ending: Served}
+	if x.body != nil {
+		end.BytesIn += x.body.read()
+	}
+	switch {
+	case x.canceled:
+		end.Ending = Canceled
+	case x.refused != nil:
+		end.Ending, end.Refusal, end.Reason, end.Hint = Refused, x.refused.kind, x.refused.text, x.refused.hint
+	case x.broken:
+		end.Ending = Broken
+	}
+	p.config.RequestEnded(end)
+}
+
+// logRequest writes the one line of a request.
+func (p *Proxy) logRequest(v *visit, r *http.Request, rec *recorder, x *exchange, took time.Duration, path string) {
 	level, message := zap.InfoLevel, "request served"
 	switch {
 	case x.refused != nil:
@@ -113,8 +140,8 @@ func (p *Proxy) logRequest(v *visit, r *http.Request, rec *recorder, x *exchange
 		return // the fields cost more than many a request
 	}
 	fields := append(v.who(), zap.String("method", r.Method),
-		zap.String("path", printable(r.URL.EscapedPath(), 500)), zap.Int("status", rec.status), zap.String("pair", x.pair),
-		zap.Int("attempts", x.attempts), zap.Int64("bytes", rec.bytes), zap.Duration("duration", time.Since(began)))
+		zap.String("path", path), zap.Int("status", rec.status), zap.String("pair", x.pair),
+		zap.Int("attempts", x.attempts), zap.Int64("bytes", rec.bytes), zap.Duration("duration", took))
 	if x.refused != nil {
 		fields = append(fields, zap.String("reason", x.refused.text), zap.String("hint", x.refused.hint))
 	}

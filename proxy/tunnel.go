@@ -19,6 +19,7 @@ func (p *Proxy) tunnel(r *http.Request, c *connect, client net.Conn) bool {
 		refused := dialRefusal(c.authority, err)
 		p.log.Warn("tunnel refused", append(c.who(), zap.Int("status", refused.status),
 			zap.String("reason", refused.text), zap.Duration("duration", time.Since(c.began)))...)
+		p.refusedEarly(&c.visit, r.Method, "", c.began, refused)
 		_ = client.SetDeadline(time.Now().Add(p.config.HeaderTimeout))
 		_ = refused.writeTo(client, r)
 		lingeringClose(client)
@@ -27,17 +28,24 @@ func (p *Proxy) tunnel(r *http.Request, c *connect, client net.Conn) bool {
 	p.conns.add(upstream)
 	t := &tunnel{client: client, upstream: upstream, pipes: p.pipes}
 	early := c.takeEarly()
-	who, authority, began := c.who(), c.authority, c.began
+	who, asClient, authority, began := c.who(), c.asClient(), c.authority, c.began
+	p.live.tunnels.Add(1)
 	p.tunnels.Go(func() {
+		defer p.live.tunnels.Add(-1)
 		defer p.conns.remove(client)
 		defer p.conns.remove(upstream)
 		defer func() { p.caught(recover(), authority) }()
 		err := t.carry(early)
-		fields := append(who, zap.Int64("bytes_up", t.up), zap.Int64("bytes_down", t.down), zap.Duration("duration", time.Since(began)))
+		end := TunnelEnd{Client: asClient, Host: authority, BytesIn: t.up, BytesOut: t.down, Began: began, Duration: time.Since(began)}
+		fields := append(who, zap.Int64("bytes_up", t.up), zap.Int64("bytes_down", t.down), zap.Duration("duration", end.Duration))
 		if err != nil {
-			fields = append(fields, zap.String("ended_by", err.Error()))
+			end.Broken = err.Error()
+			fields = append(fields, zap.String("ended_by", end.Broken))
 		}
 		p.log.Info("tunnel closed", fields...)
+		if p.config.TunnelEnded != nil {
+			p.config.TunnelEnded(end)
+		}
 	})
 	return true
 }

@@ -44,7 +44,7 @@ func (p *Proxy) switchProtocols(w *recorder, r *http.Request, x *exchange, resp 
 	up := make(chan struct{})
 	go func() {
 		defer close(up)
-		carryHalf(upstream, io.MultiReader(bytes.NewReader(early), client), client, upstream)
+		x.up = carryHalf(upstream, io.MultiReader(bytes.NewReader(early), client), client, upstream)
 	}()
 	w.bytes = carryHalf(client, upstream, client, upstream)
 	<-up

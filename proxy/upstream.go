@@ -114,7 +114,7 @@ next:
 				roots.AddCert(c)
 			}
 		}
-		out = append(out, newIdentity(u.config, u.dialer, h.Name, key, pair, roots))
+		out = append(out, newIdentity(&u.config, u.dialer, h.Name, key, pair, roots))
 	}
 	return out
 }

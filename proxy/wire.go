@@ -31,6 +31,9 @@ type wire struct {
 	out     []byte
 	outBuf  *wireBuffer
 	buffers *wireBuffers
+
+	open *atomic.Int64 // counts those that are open; nil counts none
+	shut atomic.Bool   // Close was called
 }
 
 // newWire returns a wire whose first bytes have been read already.
@@ -38,6 +41,14 @@ func newWire(c net.Conn, early []byte, buffers *wireBuffers) *wire {
 	w := &wire{Conn: c, in: early, buffers: buffers}
 	w.ahead.Store(int64(len(early)))
 	return w
+}
+
+// Close implements net.Conn. It may be called by anybody at any time.
+func (w *wire) Close() error {
+	if w.open != nil && w.shut.CompareAndSwap(false, true) {
+		w.open.Add(-1)
+	}
+	return w.Conn.Close()
 }
 
 // CloseWrite ends what is written, and leaves open what is read.

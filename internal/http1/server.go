@@ -166,6 +166,13 @@ func (s *Server) Close() {
 	s.wait.Wait()
 }
 
+// Connections is how many connections it serves.
+func (s *Server) Connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
 func (s *Server) stopAccepting() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
