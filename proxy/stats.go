@@ -20,7 +20,6 @@ type live struct {
 	tunnels  atomic.Int64
 	requests atomic.Int64
 	http2    atomic.Int64 // intercepted connections that speak HTTP/2
-	upstream atomic.Int64 // connections to hosts, tunnels not among them
 }
 
 // Stats counts what is open now.
