@@ -111,7 +111,7 @@ func TestOtherMachinesShowWhoTheyAre(t *testing.T) {
 		t.Parallel()
 		for _, listen := range []string{"192.0.2.1:0", ":0", "0.0.0.0:0", "[::]:0"} {
 			r := rig.Run(t, rig.Command{Args: here.Enter([]string{rig.Binary(t), "serve", "--certs", certs, "--state", rig.Dir(t), "--listen", listen})})
-			if r.Exit != 2 || !strings.Contains(r.Stderr, listen+" can be reached from other machines, and nothing says who may use it") {
+			if r.Exit != 2 || !strings.Contains(r.Stderr, listen+" is not a loopback address, so it can be reached from other machines, and nothing says who may use it") {
 				t.Errorf("%s: exit status %d: %s", listen, r.Exit, r.Stderr)
 			}
 		}

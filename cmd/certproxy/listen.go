@@ -85,7 +85,7 @@ func (p *plan) admits(address string, withTLS bool) error {
 		}
 	}
 	const how = "set htpasswd, or allow_networks, or listen_client_ca for a listener with tls:; or listen on 127.0.0.1"
-	return fmt.Errorf("%s can be reached from other machines, and nothing says who may use it; %s", address, how)
+	return fmt.Errorf("%s is not a loopback address, so it can be reached from other machines, and nothing says who may use it; %s", address, how)
 }
 
 // certificates are those of the listeners with tls:.

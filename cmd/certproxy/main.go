@@ -27,6 +27,7 @@ Usage:
     certproxy serve [--listen ADDR]... [--certs DIR]... [--state DIR] [--config FILE]
     certproxy serve --check-config [--config FILE]
     certproxy list [--json] [--certs DIR]... [--config FILE]
+    certproxy status [--json] [--admin ADDR]
     certproxy ca init [--permit-dns DOMAIN]... [--state DIR]
     certproxy ca show [--pem] [--state DIR]
     certproxy demo
@@ -41,6 +42,9 @@ Usage:
                     a user who is not root; see certproxy list)
     --state DIR     Where the local CA is kept. (default /var/lib/certproxy, for
                     other users $XDG_STATE_HOME/certproxy)
+    --admin ADDR    Status page, metrics and health: unix:PATH, HOST:PORT on loopback, or
+                    off. (default unix:/run/certproxy/admin.sock, for other users
+                    unix:$XDG_RUNTIME_DIR/certproxy/admin.sock)
     --config FILE   Settings of all hosts and of single ones; SIGHUP reads it again.
                     (default /etc/certproxy/config.yaml, which need not exist)
     --check-config  Say what is wrong with the configuration, and do not serve.
@@ -118,7 +122,7 @@ func newRoot() *cobra.Command {
 		help(cmd, args)
 	})
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(), newList(), newCA(), newDemo(), newVersion())
+	root.AddCommand(newServe(), newList(), newStatus(), newCA(), newDemo(), newVersion())
 	return root
 }
 

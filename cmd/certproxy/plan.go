@@ -24,6 +24,7 @@ type plan struct {
 	roots     []certs.Root
 	state     string // directory of the local CA
 	doorways  []doorway
+	admin     adminOptions
 	policies  policies
 	passwords *htpasswd.Store // nil for none
 }
@@ -64,13 +65,6 @@ func (s sources) check(w io.Writer, getenv func(string) string) error {
 	return err
 }
 
-func (p *plan) checkAdmin() config.Mistakes {
-	if p.Admin == "off" {
-		return nil
-	}
-	return config.Mistakes{p.origins.Of("", "admin", 0).Mistake(fmt.Sprintf("%.100q: this version has no status listener; use off", p.Admin))}
-}
-
 // checkPlaces finds the roots and the state directory.
 func (p *plan) checkPlaces() config.Mistakes {
 	var mistakes config.Mistakes
@@ -80,7 +74,11 @@ func (p *plan) checkPlaces() config.Mistakes {
 	}
 	for i, root := range p.roots {
 		if info, err := os.Stat(root.Path); err == nil && !info.IsDir() {
-			mistakes = append(mistakes, p.origins.Of("", "certs", i).Mistake(fmt.Sprintf("root %s is a file; name a directory that holds host directories", root.Path)))
+			origin := p.origins.Of("", "certs", i)
+			if origin.Source == config.Flag { // the command line is right, what is there is not
+				origin = config.Origin{}
+			}
+			mistakes = append(mistakes, origin.Mistake(fmt.Sprintf("root %s is a file; name a directory that holds host directories", root.Path)))
 		}
 	}
 	if p.state, err = stateDir(p.State); err != nil {

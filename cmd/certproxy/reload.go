@@ -11,6 +11,7 @@ import (
 
 	"github.com/certproxy/certproxy/certs"
 	"github.com/certproxy/certproxy/internal/config"
+	"github.com/certproxy/certproxy/internal/metrics"
 	"github.com/certproxy/certproxy/proxy"
 	"github.com/certproxy/certproxy/watch"
 )
@@ -27,6 +28,7 @@ type reloader struct {
 	level    zap.AtomicLevel
 	proxy    *proxy.Proxy
 	log      *zap.Logger
+	admin    *administration // told of each reading; nil tells nobody
 
 	mu   sync.Mutex
 	said map[certs.Problem]bool // problems the log has told already
@@ -52,6 +54,7 @@ func (r *reloader) changed(c watch.Change) {
 		dirs = nil
 	}
 	delta := r.store.Reload(dirs)
+	r.admin.reloaded(metrics.Certs, r.store.Index().Err())
 	asked := r.takeHangup()
 	if !delta.Empty() || asked {
 		r.proxy.Reloaded()
@@ -89,6 +92,7 @@ func (r *reloader) configure() {
 	if err == nil && next.UpstreamProxy != was.UpstreamProxy {
 		err = r.proxy.Reroute(next.UpstreamProxy)
 	}
+	r.admin.reloaded(metrics.Configuration, err)
 	if err != nil {
 		r.log.Error("configuration not reloaded", zap.String("file", r.from.file.path), zap.Strings("mistakes", strings.Split(err.Error(), "\n")),
 			zap.String("hint", "the one in use stays until a SIGHUP after this is corrected; certproxy serve --check-config tells beforehand"))

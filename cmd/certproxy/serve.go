@@ -93,22 +93,28 @@ func serve(ctx context.Context, o serveOptions) error {
 	settings := newSettings(p)
 	gate := newGate(settings, log)
 	defer func() { _ = gate.lookup.Close() }()
-	server, err := proxy.New(proxy.Config{
+	wiring := proxy.Config{
 		Index: store, Leaves: authority, RefuseUnlisted: settings.refuseUnlisted, Host: settings.host, Logger: log, Attempted: o.attempted,
 		Gate: gate, UpstreamProxy: p.UpstreamProxy, Getenv: o.getenv,
 		HandshakeTimeout: p.HandshakeTimeout, HeaderTimeout: p.HeaderTimeout, IdleTimeout: p.IdleTimeout, DrainTimeout: p.DrainTimeout,
-	})
+	}
+	admin, err := startAdmin(ctx, p, &wiring, store, authority, gate.lookup, log)
 	if err != nil {
 		return err
 	}
+	server, err := proxy.New(wiring)
+	if err != nil {
+		return errors.Join(err, admin.close())
+	}
+	admin.shows(server)
 	doors, err := openDoors(ctx, p, o.passed, log)
 	if err != nil {
-		return err
+		return errors.Join(err, admin.close())
 	}
-	r := &reloader{store: store, from: o.from, getenv: o.getenv, started: p.Config, settings: settings, level: level, doors: doors, proxy: server, log: log, said: map[certs.Problem]bool{}}
+	r := &reloader{store: store, from: o.from, getenv: o.getenv, started: p.Config, settings: settings, level: level, doors: doors, proxy: server, log: log, admin: admin, said: map[certs.Problem]bool{}}
 	watcher, err := watch.New(watch.Config{Roots: paths(p.roots), Changed: r.changed, Warn: r.warn})
 	if err != nil {
-		return errors.Join(err, closeDoors(doors))
+		return errors.Join(err, closeDoors(doors), admin.close())
 	}
 
 	log.Info("local ca", zap.String("state", p.state), zap.Bool("made_now", made),
@@ -121,6 +127,10 @@ func serve(ctx context.Context, o serveOptions) error {
 		if err := watcher.Run(running); !errors.Is(err, context.Canceled) {
 			r.warn(err)
 		}
+	})
+	wait.Go(func() {
+		<-running.Done() // of ctx, too, which comes before
+		admin.stopping()
 	})
 	wait.Go(func() { r.hangups(running, hangups, watcher.Rescan) })
 	serving := make([]proxy.Door, len(doors))
@@ -135,10 +145,13 @@ func serve(ctx context.Context, o serveOptions) error {
 			o.listening(d.Listener.Addr())
 		}
 	}
+	watching, endWatching := context.WithCancel(context.WithoutCancel(ctx)) // what is drained can be seen
+	wait.Go(func() { admin.run(watching, log, doors) })
 	// What the start has used and needs no more, most of it for the system's CA roots.
 	debug.FreeOSMemory()
 	err = server.Run(ctx, serving...)
 	end()
+	endWatching()
 	wait.Wait()
 	log.Info("stopped")
 	return err

@@ -21,7 +21,8 @@ type Config struct {
 	ListenKey      string   // file of its key
 	ListenClientCA string   // file of the CAs whose client certificates tls: listeners take; empty asks for none
 	Forward        []string // ADDR=HOST[:PORT]
-	Admin          string   // address of the status listener, or off
+	Admin          string   // address of the admin listener, off, or empty for the usual place
+	AdminUsers     []string // who may see it besides root and our own user
 
 	Certs []string // roots; none are the default ones
 	State string   // directory of the local CA; empty is the default one
@@ -62,7 +63,7 @@ type HostSettings struct {
 // Default returns what holds where nothing is said.
 func Default() Config {
 	return Config{
-		Listen: []string{"127.0.0.1:3128"}, Admin: "off", Unlisted: "tunnel", LogLevel: "info", LogFormat: "auto",
+		Listen: []string{"127.0.0.1:3128"}, Unlisted: "tunnel", LogLevel: "info", LogFormat: "auto",
 		HandshakeTimeout: 10 * time.Second, HeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, DrainTimeout: 25 * time.Second,
 		Host: HostSettings{
 			ConnectTimeout:   10 * time.Second,

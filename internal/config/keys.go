@@ -40,8 +40,10 @@ func topKeys(c *Config) []key {
 			Help: "its key, a PEM file"}, target: one(&c.ListenKey, line), path: true},
 		{Key: Key{Name: "listen_client_ca", Flag: "listen-client-ca", Restart: true, Type: "string", Default: `""`, Group: forListeners,
 			Help: "CAs of the client certificates that tls: listeners demand, a PEM file"}, target: one(&c.ListenClientCA, line), path: true},
-		{Key: Key{Name: "admin", Flag: "admin", Restart: true, Type: "string", Default: "off", Group: forListeners,
-			Help: "status listener; this version has none, so only off"}, target: one(&c.Admin, line)},
+		{Key: Key{Name: "admin", Flag: "admin", Restart: true, Type: "string", Default: `""`, Group: forListeners,
+			Help: "status page, metrics and health: unix:PATH, loopback HOST:PORT, or off (default unix:admin.sock in $RUNTIME_DIRECTORY, /run/certproxy for root, or $XDG_RUNTIME_DIR/certproxy)"}, target: one(&c.Admin, line)},
+		{Key: Key{Name: "admin_users", Flag: "admin-user", Restart: true, List: true, Type: "strings", Default: "[]", Group: forListeners,
+			Help: "user, by name or uid, who may see it besides root and whom certproxy runs as, or * for every local one; repeatable"}, target: many(&c.AdminUsers, entry("name a user"))},
 
 		{Key: Key{Name: "certs", Flag: "certs", Restart: true, List: true, Type: "strings", Default: "[]", Group: forFiles,
 			Help: "directory that holds host directories; repeatable, the first with one for a host wins"}, target: many(&c.Certs, entry("name a directory")), path: true},

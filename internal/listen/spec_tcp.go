@@ -65,10 +65,10 @@ func splitHostPort(text string) (host, port string, err error) {
 	}
 	bare := strings.TrimSuffix(strings.TrimPrefix(text, "["), "]")
 	if ip, err := netip.ParseAddr(bare); err == nil && !strings.ContainsFunc(ip.Zone(), notInZone) {
-		return "", "", fmt.Errorf("has no port; write %s", net.JoinHostPort(ip.String(), "3128"))
+		return "", "", fmt.Errorf("is not of the form HOST:PORT: it has no port; write %s", net.JoinHostPort(ip.String(), "3128"))
 	}
 	if n, err := strconv.ParseUint(text, 10, 16); err == nil {
-		return "", "", fmt.Errorf("is a port alone; write 127.0.0.1:%d", n)
+		return "", "", fmt.Errorf("is not of the form HOST:PORT: it is a port alone; write 127.0.0.1:%d", n)
 	}
 	return "", "", errors.New("is not of the form HOST:PORT, unix:PATH or systemd:NAME, with or without tls: before it")
 }

@@ -64,9 +64,9 @@ func TestParseTeaches(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                             "not of the form HOST:PORT, unix:PATH or systemd:NAME",
 		"3128":                         "write 127.0.0.1:3128",
-		"127.0.0.1":                    "has no port; write 127.0.0.1:3128",
-		"::1":                          "has no port; write [::1]:3128",
-		"[::1]":                        "has no port; write [::1]:3128",
+		"127.0.0.1":                    "is not of the form HOST:PORT: it has no port; write 127.0.0.1:3128",
+		"::1":                          "is not of the form HOST:PORT: it has no port; write [::1]:3128",
+		"[::1]":                        "is not of the form HOST:PORT: it has no port; write [::1]:3128",
 		"::1:3128":                     "write [::1:3128]:3128",
 		"127.0.0.1:":                   "no port from 0 to 65535",
 		"127.0.0.1:65536":              "no port from 0 to 65535",
