@@ -29,6 +29,7 @@ type Certproxy struct {
 	Addr   string // of its listener
 	Certs  string // its root
 	CAFile string // what its clients have to trust
+	Admin  string // path of its admin socket; empty where Args name another listener
 }
 
 // Serve starts certproxy.
@@ -44,7 +45,7 @@ func Serve(t testing.TB, o Options) *Certproxy {
 	}
 	state := filepath.Join(dir, "state")
 	args := append(o.Under, Binary(t), "serve",
-		"--listen", "127.0.0.1:0", "--certs", o.Certs, "--state", state,
+		"--listen", "127.0.0.1:0", "--certs", o.Certs, "--state", state, "--admin", "unix:"+filepath.Join(dir, "admin.sock"),
 		"--log-format", "json", "--log-level", "debug")
 	args = append(args, o.Args...)
 	if o.Config != "" {
@@ -67,6 +68,7 @@ func Serve(t testing.TB, o Options) *Certproxy {
 		Addr:   d.out.lines("listening")[0].Text("addr"),
 		Certs:  o.Certs,
 		CAFile: filepath.Join(state, "ca.crt"),
+		Admin:  filepath.Join(dir, "admin.sock"),
 	}
 }
 
