@@ -21,7 +21,12 @@ needs='
 /usr/bin/openssl                   openssl
 /usr/bin/curl                      curl
 /usr/bin/python3                   python3
+/usr/bin/git                       git
 /usr/bin/node                      nodejs
+/usr/bin/javac                     default-jdk-headless
+/usr/bin/certutil                  libnss3-tools
+/usr/share/nodejs/undici/package.json node-undici
+/usr/lib/python3/dist-packages/requests/__init__.py python3-requests
 /usr/bin/unshare                   util-linux
 /usr/bin/systemd-analyze           systemd
 /usr/bin/systemd-nspawn            systemd-container

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
 
@@ -14,6 +15,19 @@ func levelOf(word string) zapcore.Level {
 	var level zapcore.Level
 	_ = level.UnmarshalText([]byte(word))
 	return level
+}
+
+// namedLogger returns the logger that two words of a command line ask for.
+func namedLogger(w io.Writer, level, format string) (*zap.Logger, error) {
+	min, err := zap.ParseAtomicLevel(level)
+	if err != nil || min.Level() > zapcore.ErrorLevel {
+		return nil, usageError{fmt.Errorf("--log-level %q is none of debug, info, warn, error", level)}
+	}
+	switch format {
+	case "auto", "json", "console":
+		return newLogger(w, min, format), nil
+	}
+	return nil, usageError{fmt.Errorf("--log-format %q is none of auto, json, console", format)}
 }
 
 // newLogger returns the logger of a format: auto is console on a terminal, else JSON. What

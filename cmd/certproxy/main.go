@@ -26,6 +26,7 @@ order until one is accepted. Every other host is tunnelled untouched.
 Usage:
     certproxy serve [--listen ADDR]... [--certs DIR]... [--state DIR] [--config FILE]
     certproxy serve --check-config [--config FILE]
+    certproxy exec [--certs DIR]... [--] CMD [ARG...]
     certproxy list [--json] [--certs DIR]... [--config FILE]
     certproxy status [--json] [--admin ADDR]
     certproxy ca init [--permit-dns DOMAIN]... [--state DIR]
@@ -82,9 +83,12 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	var mistake usageError
+	var ended exitStatus
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.As(err, &ended):
+		return int(ended)
 	case errors.As(err, &mistake):
 		_, _ = fmt.Fprintf(stderr, "certproxy: %s\nTry \"certproxy --help\".\n", lines(err))
 		return exitUsage
@@ -122,7 +126,7 @@ func newRoot() *cobra.Command {
 		help(cmd, args)
 	})
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(), newList(), newStatus(), newCA(), newDemo(), newVersion())
+	root.AddCommand(newServe(), newExec(), newExecGuardian(), newList(), newStatus(), newCA(), newDemo(), newVersion())
 	return root
 }
 

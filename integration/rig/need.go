@@ -22,6 +22,14 @@ func Need(t testing.TB, programs ...string) {
 	}
 }
 
+// NeedFile skips likewise where a file is not there that a package brings.
+func NeedFile(t testing.TB, path string) {
+	t.Helper()
+	if _, err := os.Stat(path); err != nil {
+		miss(t, "not installed: "+path+"; run integration/setup.sh as root")
+	}
+}
+
 // needNamespaces skips where a private /etc/hosts or network cannot be had.
 func needNamespaces(t testing.TB) {
 	t.Helper()

@@ -49,6 +49,17 @@ func NginxNamesIn(t testing.TB, in *Network, id *Identities) *Server {
 	return s
 }
 
+// NginxFiles is nginx with ssl_verify_client on, which serves the files below the
+// directory files of its Dir.
+func NginxFiles(t testing.TB, id *Identities) *Server {
+	s := newServer(t, id, "")
+	if err := os.Mkdir(filepath.Join(s.Dir, "files"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s.nginx(t, nil, "nginx-files.conf")
+	return s
+}
+
 func (s *Server) nginx(t testing.TB, in *Network, config string) {
 	t.Helper()
 	Need(t, "nginx")

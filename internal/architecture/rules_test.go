@@ -20,7 +20,7 @@ func folders() []folder {
 	return []folder{
 		{
 			dir:     "cmd/certproxy",
-			ours:    []string{"proxy", "certs", "watch", "systemd", "internal/access", "internal/admin", "internal/ca", "internal/config", "internal/htpasswd", "internal/listen", "internal/metrics", "internal/throwaway", "internal/upstreamproxy"},
+			ours:    []string{"proxy", "certs", "watch", "systemd", "internal/access", "internal/admin", "internal/ca", "internal/child", "internal/config", "internal/environment", "internal/htpasswd", "internal/listen", "internal/metrics", "internal/scratch", "internal/throwaway", "internal/upstreamproxy"},
 			outside: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "go.uber.org/zap/...", "golang.org/x/term"},
 			why:     "it builds the parts and connects them; what a part does with an outside package stays in the part",
 		},
@@ -76,6 +76,11 @@ func folders() []folder {
 			why:     "the code that holds the CA key is read by itself in an audit",
 		},
 		{
+			dir:     "internal/child",
+			outside: []string{"golang.org/x/sys/..."},
+			why:     "it runs a program and knows of no proxy",
+		},
+		{
 			dir:     "internal/config",
 			ours:    []string{"certs"},
 			outside: []string{"go.yaml.in/yaml/v4"},
@@ -88,9 +93,18 @@ func folders() []folder {
 			why:     "it opens sockets and tells what they are; who may come in is not its to say, and of certs it takes no more than how a host is written",
 		},
 		{
+			dir:     "internal/environment",
+			outside: []string{"software.sslmate.com/src/go-pkcs12"},
+			why:     "it turns an address and a CA into what programs read; whoever runs them comes to it",
+		},
+		{
 			dir:     "internal/http1",
 			outside: []string{"golang.org/x/net/http/httpguts"},
 			why:     "what reaches a handler is decided here, and nothing else is: it can be held against net/http alone",
+		},
+		{
+			dir: "internal/scratch",
+			why: "what removes directories is read by itself",
 		},
 		{
 			dir: "internal/throwaway",

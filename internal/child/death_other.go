@@ -1,0 +1,8 @@
+//go:build !linux
+
+package child
+
+import "os/exec"
+
+// dieWithParent needs Linux.
+func dieWithParent(*exec.Cmd) {}
