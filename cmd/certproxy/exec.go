@@ -58,7 +58,7 @@ func newExec() *cobra.Command {
 	cmd.Flags().SetInterspersed(false) // what follows the command is the command's
 	settings := addSettings(cmd, "certs", "upstream_proxy")
 	level := cmd.Flags().String("log-level", "warn", "debug, info, warn or error; by default refusals are kept for the line at the end")
-	format := cmd.Flags().String("log-format", "auto", "json, console, or auto: console on a terminal")
+	format := cmd.Flags().String("log-format", "console", "json, console, or auto: console on a terminal")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		o := privateOptions{refusals: &refusals{quiet: !cmd.Flags().Changed("log-level")}}
 		log, err := namedLogger(cmd.ErrOrStderr(), *level, *format)

@@ -34,7 +34,11 @@ func (r *refusals) summary() string {
 	}
 	last := r.list[len(r.list)-1]
 	if others := len(r.list) - 1; others > 0 {
-		last += fmt.Sprintf(" (and %d other refusals before; --log-level warn shows each)", others)
+		noun := "refusal"
+		if others > 1 {
+			noun += "s"
+		}
+		last += fmt.Sprintf(" (and %d other %s before; --log-level warn shows each)", others, noun)
 	}
 	return last
 }
