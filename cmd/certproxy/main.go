@@ -27,6 +27,7 @@ Usage:
     certproxy serve [--listen ADDR]... [--certs DIR]... [--state DIR] [--config FILE]
     certproxy serve --check-config [--config FILE]
     certproxy exec [--certs DIR]... [--] CMD [ARG...]
+    certproxy env [--format sh|fish|docker|systemd|json] [--listen ADDR] [--state DIR]
     certproxy list [--json] [--certs DIR]... [--config FILE]
     certproxy status [--json] [--admin ADDR]
     certproxy ca init [--permit-dns DOMAIN]... [--state DIR]
@@ -126,7 +127,7 @@ func newRoot() *cobra.Command {
 		help(cmd, args)
 	})
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(), newExec(), newExecGuardian(), newList(), newStatus(), newCA(), newDemo(), newVersion())
+	root.AddCommand(newServe(), newExec(), newExecGuardian(), newList(), newStatus(), newCA(), newEnv(), newDemo(), newVersion())
 	return root
 }
 
