@@ -28,6 +28,7 @@ Usage:
     certproxy serve --check-config [--config FILE]
     certproxy exec [--certs DIR]... [--] CMD [ARG...]
     certproxy env [--format sh|fish|docker|systemd|json] [--listen ADDR] [--state DIR]
+    certproxy trust install|uninstall [--store system|docker|nss|java|all]... [--dry-run]
     certproxy list [--json] [--certs DIR]... [--config FILE]
     certproxy status [--json] [--admin ADDR]
     certproxy ca init [--permit-dns DOMAIN]... [--state DIR]
@@ -127,7 +128,7 @@ func newRoot() *cobra.Command {
 		help(cmd, args)
 	})
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(), newExec(), newExecGuardian(), newList(), newStatus(), newCA(), newEnv(), newDemo(), newVersion())
+	root.AddCommand(newServe(), newExec(), newExecGuardian(), newList(), newStatus(), newCA(), newEnv(), newTrust(), newDemo(), newVersion())
 	return root
 }
 
