@@ -3,6 +3,7 @@
 package scratch
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"syscall"
@@ -18,7 +19,7 @@ func lockDir(f *os.File, wait bool) error {
 		how |= syscall.LOCK_NB
 	}
 	for {
-		if err := syscall.Flock(int(f.Fd()), how); err != syscall.EINTR { //nolint:errorlint // system calls return it bare
+		if err := syscall.Flock(int(f.Fd()), how); !errors.Is(err, syscall.EINTR) {
 			return err
 		}
 	}
