@@ -83,6 +83,10 @@ func TestExecServesEveryClient(t *testing.T) {
 		{"Python requests", []string{"python3"}, "/usr/lib/python3/dist-packages/requests/__init__.py", []string{"/usr/bin/python3", filepath.Join(testdata, "get.py"), url + "/hello.txt"}},
 		{"Node.js", []string{"node"}, "/usr/share/nodejs/undici/package.json", []string{"node", filepath.Join(testdata, "get.js"), url + "/hello.txt"}},
 		{"Java", []string{"javac"}, "", []string{"java", filepath.Join(testdata, "Get.java"), url + "/hello.txt"}},
+		// A proxy that is configured, and not there, is not asked.
+		{"git with a proxy of its own", []string{"git"}, "", []string{"sh", "-c",
+			`export HOME="$1" && git config --global http.proxy http://127.0.0.1:1 && git clone -q "$0" "$1/clone" && cat "$1/clone/hello.txt"`,
+			url + "/project.git", t.TempDir()}},
 		{"git", []string{"git"}, "", []string{"sh", "-c", `git clone -q "$0" "$1" && cat "$1/hello.txt"`, url + "/project.git", filepath.Join(t.TempDir(), "clone")}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

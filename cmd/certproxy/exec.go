@@ -144,11 +144,11 @@ const guardianName = "exec-guardian"
 // guardian is the command of [newExecGuardian].
 func guardian(dir string) *exec.Cmd {
 	self, err := os.Executable()
-	if err != nil {
-		self = os.Args[0]
+	if err == nil {
+		_, err = os.Stat(self)
 	}
-	if _, err := os.Stat("/proc/self/exe"); err == nil {
-		self = "/proc/self/exe" // the same program, were its file replaced meanwhile
+	if err != nil {
+		self = "/proc/self/exe" // its file was replaced or removed meanwhile
 	}
 	return &exec.Cmd{Path: self, Args: []string{"certproxy", guardianName, dir}, Env: []string{}, Dir: "/"}
 }
@@ -273,8 +273,9 @@ func (p *privateProxy) variables(dir string, lookup func(string) (string, bool))
 	if err != nil {
 		return nil, err
 	}
-	out := append(environment.Proxy("http://"+p.addr), trust...)
-	out = append(out, java)
+	url := "http://" + p.addr
+	out := append(environment.Proxy(url), environment.Git(url, getenv)...)
+	out = append(append(out, trust...), java)
 	for _, name := range []string{"NO_PROXY", "no_proxy"} {
 		value, set := lookup(name)
 		kept, dropped := environment.KeepProxied(value, p.hosts)

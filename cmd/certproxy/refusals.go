@@ -43,6 +43,9 @@ func (r *refusals) summary() string {
 	return last
 }
 
+// maxRefusals bounds what is remembered: the command may be a shell that runs for days.
+const maxRefusals = 100
+
 func (r *refusals) note(host, cause, hint string) {
 	text := cause
 	if host != "" && !strings.Contains(cause, host) {
@@ -54,6 +57,9 @@ func (r *refusals) note(host, cause, hint string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.list = append(slices.DeleteFunc(r.list, func(s string) bool { return s == text }), text)
+	if len(r.list) > maxRefusals {
+		r.list = slices.Delete(r.list, 0, 1)
+	}
 }
 
 // tried are the pairs that a host refused.

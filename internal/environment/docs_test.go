@@ -12,7 +12,7 @@ func TestTheDocumentationNamesEveryVariable(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, table, _ := strings.Cut(string(text), "## What each client reads")
-	names := append(TrustNames(), "JAVA_TOOL_OPTIONS")
+	names := append(TrustNames(), "JAVA_TOOL_OPTIONS", "GIT_CONFIG_COUNT")
 	for _, v := range Proxy("") {
 		names = append(names, v.Name)
 	}

@@ -13,13 +13,19 @@ type Variable struct{ Name, Value string }
 func (v Variable) String() string { return v.Name + "=" + v.Value }
 
 // Proxy returns the variables that send a client's requests to a proxy. Some programs
-// read only the lower-case names (wget; curl, for http), some only the others.
+// read only the lower-case names (wget; curl, for http), some only the others; and
+// those with configuration files of their own let these win, but for a variable of
+// their own.
 func Proxy(url string) []Variable {
 	return []Variable{
 		{"HTTPS_PROXY", url},
 		{"HTTP_PROXY", url},
 		{"https_proxy", url},
 		{"http_proxy", url},
+		{"PIP_PROXY", url},              // pip, over pip.conf
+		{"npm_config_https_proxy", url}, // npm, over .npmrc
+		{"npm_config_proxy", url},
+		{"CARGO_HTTP_PROXY", url},   // cargo, over its config.toml and git's
 		{"NODE_USE_ENV_PROXY", "1"}, // Node.js obeys the others with it alone, from 24.0 and 22.21 on
 	}
 }

@@ -3,6 +3,7 @@ package environment
 import (
 	"bytes"
 	"encoding/pem"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -178,6 +179,14 @@ func TestListedHostsDoNotBypassTheProxy(t *testing.T) {
 		}
 		if none, dropped := KeepProxied(c.noProxy, nil); len(dropped) > 0 {
 			t.Errorf("without listed hosts %q is %q, dropped %q", c.noProxy, none, dropped)
+		}
+	}
+}
+
+func TestGitKeepsWhatTheCallerConfigured(t *testing.T) {
+	for count, want := range map[string]string{"": "[GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=http.proxy GIT_CONFIG_VALUE_0=u]", "2": "[GIT_CONFIG_COUNT=3 GIT_CONFIG_KEY_2=http.proxy GIT_CONFIG_VALUE_2=u]", "x": "[GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=http.proxy GIT_CONFIG_VALUE_0=u]"} {
+		if got := fmt.Sprint(Git("u", env("GIT_CONFIG_COUNT", count))); got != want {
+			t.Errorf("%q: %s, want %s", count, got, want)
 		}
 	}
 }
