@@ -130,7 +130,7 @@ func TestASIGHUPChangesTheLogsLevelAtOnce(t *testing.T) {
 
 func TestWhatNeedsARestartIsNamedAtEverySIGHUPUntilThen(t *testing.T) {
 	r := newConfigureRig(t, "", false)
-	r.write("idle_timeout: 1m\nadmin: 'off'\nlisten: ['127.0.0.1:1']\n") // the flag --listen overrides that
+	r.write("idle_timeout: 1m\nadmin: ''\nlisten: ['127.0.0.1:1']\n") // the flag --listen overrides that
 	for range 2 {
 		if got := r.said(r.hangup(), "configuration needs a restart")["keys"]; fmt.Sprint(got) != "[idle_timeout]" {
 			t.Errorf("the line says %v", got)

@@ -71,8 +71,13 @@ func newExec() *cobra.Command {
 			return err
 		}
 		// Of the file, what is said about hosts is of use, too; so it is always read.
-		if o.options, err = from.look(cmd.ErrOrStderr(), "hosts"); err != nil {
+		o.options, err = from.look(cmd.ErrOrStderr(), "hosts")
+		switch {
+		case errors.As(err, new(usageError)):
 			return err
+		case err != nil:
+			say(cmd.ErrOrStderr(), err)
+			return exitStatus(exitOwnFailure)
 		}
 		if o.roots, err = roots(o.Certs); err != nil {
 			return err

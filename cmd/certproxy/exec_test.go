@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/certproxy/certproxy/certs"
+	"github.com/certproxy/certproxy/internal/config"
 	"github.com/certproxy/certproxy/internal/throwaway"
 )
 
@@ -19,7 +20,7 @@ func TestThePrivateProxyEndsWithAllItStarted(t *testing.T) {
 	root := t.TempDir()
 	throwaway.SelfSigned(throwaway.Options{Name: "client"}).WritePair(root+"/registry.example:5000", "client")
 	began := time.Now()
-	p, err := startPrivateProxy(t.Context(), privateOptions{roots: []certs.Root{certs.Dir(root)}, log: zap.NewNop(), refusals: &refusals{}})
+	p, err := startPrivateProxy(t.Context(), privateOptions{options: proxied(""), roots: []certs.Root{certs.Dir(root)}, log: zap.NewNop(), refusals: &refusals{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,12 +43,18 @@ func TestThePrivateProxyEndsWithAllItStarted(t *testing.T) {
 	}
 }
 
+// proxied is a configuration with a proxy of the site.
+func proxied(url string) options {
+	c := config.Default()
+	c.UpstreamProxy = url
+	return options{Config: &c}
+}
+
 func TestAPrivateProxyThatCannotStartLeavesNothing(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	for name, o := range map[string]privateOptions{
-		"a root that is a file": {roots: []certs.Root{certs.Dir("/dev/null")}},
-		"a bad upstream proxy":  {roots: []certs.Root{certs.Dir(t.TempDir())}, upstream: "ftp://proxy.example"},
-		"no configuration":      {roots: []certs.Root{certs.Dir(t.TempDir())}, config: configFile{path: "/nonexistent/config.yaml"}},
+		"a root that is a file": {options: proxied(""), roots: []certs.Root{certs.Dir("/dev/null")}},
+		"a bad upstream proxy":  {roots: []certs.Root{certs.Dir(t.TempDir())}, options: proxied("ftp://proxy.example")},
 	} {
 		o.log, o.refusals = zap.NewNop(), &refusals{}
 		if _, err := startPrivateProxy(t.Context(), o); err == nil {
