@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/netip"
@@ -9,10 +10,10 @@ import (
 )
 
 // How long an answer may take to be written: a client that does not read must not hold
-// anything for longer. Profiles run for as long as they are asked to, a minute at most.
+// anything for longer. A profile runs for as long as it is asked to, a minute at most.
 const (
-	answerWithin  = 20 * time.Second
-	profileWithin = 90 * time.Second
+	answerWithin   = 20 * time.Second
+	longestProfile = time.Minute
 )
 
 // guarded refuses what no reader of this page sends by himself, and forbids the browser
@@ -21,7 +22,10 @@ func guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		within := answerWithin
 		if strings.HasPrefix(r.URL.Path, "/debug/pprof/") {
-			within = profileWithin
+			within += longestProfile
+			ctx, cancel := context.WithTimeout(r.Context(), longestProfile)
+			defer cancel()
+			r = r.WithContext(ctx)
 		}
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(within))
 		head := w.Header()

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -239,6 +240,36 @@ func TestPairsWithOddNamesAreApart(t *testing.T) {
 	text := r.scrape()
 	if n := strings.Count(text, "certproxy_pair_not_after_timestamp_seconds{"); n != 3 {
 		t.Errorf("%d series of pairs; want 3", n)
+	}
+}
+
+// Every kind of refusal that the proxy has is a word of the label.
+func TestKindsOfRefusalsAreKnown(t *testing.T) {
+	files, err := filepath.Glob("../../proxy/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	literal := regexp.MustCompile(`\bkind\b[^"\n]*"([a-z_]+)"`)
+	seen := map[string]bool{}
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range literal.FindAllSubmatch(text, -1) {
+			seen[string(m[1])] = true
+		}
+	}
+	if len(seen) < 17 {
+		t.Errorf("only %d kinds are found in the source of proxy", len(seen))
+	}
+	for kind := range seen {
+		if refusalKind(kind) != kind {
+			t.Errorf("%s is counted as %s", kind, refusalKind(kind))
+		}
 	}
 }
 
