@@ -2,7 +2,8 @@ package certs
 
 import (
 	"fmt"
-	"strings"
+
+	"github.com/certproxy/certproxy/internal/shell"
 )
 
 // A Kind says what is wrong, in words that never change. It is an error, so that
@@ -65,10 +66,4 @@ func (p Problem) Error() string {
 func (p Problem) Unwrap() error { return p.Kind }
 
 // quote makes a path safe to paste into a POSIX shell.
-func quote(path string) string {
-	safe := "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._:-+,@"
-	if path != "" && strings.Trim(path, safe) == "" && !strings.HasPrefix(path, "-") {
-		return path
-	}
-	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
-}
+func quote(path string) string { return shell.Quote(path) }

@@ -6,7 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+
+	"github.com/certproxy/certproxy/internal/shell"
 )
 
 // A Kind says what is wrong, in words that never change. It is an error, so that
@@ -134,10 +135,4 @@ func cause(err error) string {
 }
 
 // quote makes a path safe to paste into a POSIX shell.
-func quote(path string) string {
-	const safe = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._:-+,@"
-	if path != "" && strings.Trim(path, safe) == "" && !strings.HasPrefix(path, "-") {
-		return path
-	}
-	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
-}
+func quote(path string) string { return shell.Quote(path) }
