@@ -2,6 +2,8 @@ package certs
 
 import (
 	"crypto/x509"
+	"maps"
+	"path"
 	"slices"
 )
 
@@ -35,4 +37,15 @@ func (r *dirReader) readCARoots(file string) {
 			r.host.CARoots = append(r.host.CARoots, c)
 		}
 	}
+}
+
+// CARootFile returns the path of the host's .crt file that holds a CA root, or "" for
+// none.
+func (h *Host) CARootFile(c *x509.Certificate) string {
+	for _, file := range slices.Sorted(maps.Keys(h.caFiles)) {
+		if slices.ContainsFunc(h.caFiles[file], c.Equal) {
+			return path.Join(h.Dir, file)
+		}
+	}
+	return ""
 }

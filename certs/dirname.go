@@ -41,3 +41,21 @@ func cutUnderscorePort(dir string) (host, port string, ok bool) {
 	}
 	return rest[:i], rest[i+1:], true
 }
+
+// DirNames returns the names that a host directory can have for a canonical authority,
+// the one that wins first.
+func DirNames(authority string) []string {
+	i := strings.LastIndexByte(authority, ':')
+	host, port := authority[:i], authority[i+1:]
+	names := []string{authority, host + "_" + port + "_"}
+	if port == "443" {
+		names = append(names, host)
+	}
+	return names
+}
+
+// ParseDirName returns the authority that a host directory's name stands for.
+func ParseDirName(dir string) (authority string, err error) {
+	authority, _, err = parseDirName(dir)
+	return authority, err
+}

@@ -19,6 +19,25 @@ func isLimit(err error) bool {
 	return false
 }
 
+// Try watches directories for a moment, and returns why the system's limits would not
+// let a process of this user watch them all; nil means that they do. A directory that
+// cannot be watched for another reason is passed over.
+func Try(dirs []string) error { return try(openNotifier, dirs) }
+
+func try(open func() (*notifier, error), dirs []string) error {
+	n, err := open()
+	if err != nil {
+		return openError(err, time.Minute)
+	}
+	defer n.close()
+	for _, dir := range dirs {
+		if err := n.add(dir); err != nil && isLimit(err) {
+			return limitError(dir, err, time.Minute)
+		}
+	}
+	return nil
+}
+
 // openError says why nothing can be watched at all, and what to do.
 func openError(err error, every time.Duration) error {
 	hint := ""

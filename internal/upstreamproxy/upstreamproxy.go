@@ -147,6 +147,15 @@ func (d *Dialer) choose(scheme, host string) *proxy {
 	return p
 }
 
+// Via describes the proxy through which host:port is reached, without what must stay
+// secret; "" is none.
+func (d *Dialer) Via(addr string) string {
+	if p := d.choose("https", addr); p != nil {
+		return p.String()
+	}
+	return ""
+}
+
 // String describes what was set, for logs.
 func (d *Dialer) String() string {
 	switch {
