@@ -28,6 +28,7 @@ type identity struct {
 	plain     bool        // without TLS: a host without a directory, by http
 	asked     atomic.Bool // a full handshake was asked for a certificate
 	config    *Config     // whose watcher is told of handshakes
+	tap       *tap        // notes how connections are made; nil but for a probe
 }
 
 func newIdentity(config *Config, d *dialer, authority string, key identityKey, pair *certs.Pair, roots *x509.CertPool) *identity {
@@ -66,6 +67,7 @@ func (id *identity) retire() {
 // the pair, whatever CAs the server names, for it may accept others (Docker's own
 // example, a self-signed certificate, depends on that).
 func (id *identity) certificate(cri *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	id.tap.requested(cri)
 	if id.pair == nil {
 		return &tls.Certificate{}, nil
 	}
@@ -120,6 +122,7 @@ func (id *identity) connect(ctx context.Context, protocol ...string) (*upstreamC
 	began := time.Now()
 	err = secured.HandshakeContext(ctx)
 	id.config.shookHands(ToHost, id.authority, began, err)
+	id.tap.shook(raw, secured)
 	if err != nil {
 		conn.kill()
 		return nil, &handshakeError{err: err, presented: conn.asked.Load() && id.pair != nil}
