@@ -26,6 +26,7 @@ order until one is accepted. Every other host is tunnelled untouched.
 Usage:
     certproxy serve [--listen ADDR]... [--certs DIR]... [--state DIR] [--config FILE]
     certproxy serve --check-config [--config FILE]
+    certproxy check [HOST[:PORT][/PATH]] [--json] [--timeout 10s] [--certs DIR]...
     certproxy exec [--certs DIR]... [--] CMD [ARG...]
     certproxy env [--format sh|fish|docker|systemd|json] [--listen ADDR] [--state DIR]
     certproxy trust install|uninstall [--store system|docker|nss|java|all]... [--dry-run]
@@ -58,6 +59,7 @@ Example:
     $ certproxy serve &
     $ curl --proxy http://127.0.0.1:3128 --cacert /var/lib/certproxy/ca.crt https://registry.example/v2/
 
+When something does not work, certproxy check says why, and what to do.
 "certproxy COMMAND --help" shows every flag of a command.
 Exit status: 0 fine, 1 failed, 2 usage.
 `
@@ -128,7 +130,7 @@ func newRoot() *cobra.Command {
 		help(cmd, args)
 	})
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(), newExec(), newExecGuardian(), newList(), newStatus(), newCA(), newEnv(), newTrust(), newDemo(), newVersion())
+	root.AddCommand(newServe(), newExec(), newExecGuardian(), newList(), newStatus(), newCA(), newEnv(), newTrust(), newCheck(), newDemo(), newVersion())
 	return root
 }
 

@@ -20,7 +20,7 @@ func folders() []folder {
 	return []folder{
 		{
 			dir:     "cmd/certproxy",
-			ours:    []string{"proxy", "certs", "watch", "systemd", "internal/access", "internal/admin", "internal/ca", "internal/child", "internal/config", "internal/environment", "internal/htpasswd", "internal/listen", "internal/metrics", "internal/scratch", "internal/throwaway", "internal/trust", "internal/upstreamproxy"},
+			ours:    []string{"proxy", "certs", "watch", "systemd", "internal/access", "internal/admin", "internal/ca", "internal/check", "internal/child", "internal/config", "internal/environment", "internal/htpasswd", "internal/listen", "internal/metrics", "internal/scratch", "internal/shell", "internal/throwaway", "internal/trust", "internal/upstreamproxy"},
 			outside: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "go.uber.org/zap/...", "golang.org/x/term"},
 			why:     "it builds the parts and connects them; what a part does with an outside package stays in the part",
 		},
@@ -81,6 +81,11 @@ func folders() []folder {
 			dir:     "internal/child",
 			outside: []string{"golang.org/x/sys/..."},
 			why:     "it runs a program and knows of no proxy",
+		},
+		{
+			dir:  "internal/check",
+			ours: []string{"certs", "proxy", "watch", "internal/ca", "internal/shell", "internal/upstreamproxy"},
+			why:  "it explains what the parts do, by asking them; none of them knows of it",
 		},
 		{
 			dir: "internal/shell",
