@@ -15,7 +15,7 @@ import (
 
 	"github.com/certproxy/certproxy/certs"
 	"github.com/certproxy/certproxy/internal/ca"
-	"github.com/certproxy/certproxy/internal/environment"
+	"github.com/certproxy/certproxy/internal/shell"
 	"github.com/certproxy/certproxy/internal/trust"
 )
 
@@ -217,7 +217,7 @@ func (t *trustRun) explain(store trust.Store, err error) error {
 	}
 	again := "sudo certproxy trust " + t.command + " --store " + store.Name()
 	if t.state != "" {
-		again += " --state " + environment.QuoteShell(t.state)
+		again += " --state " + shell.Quote(t.state)
 	}
 	return fmt.Errorf("%w; run it as the store's owner: %s", err, again)
 }

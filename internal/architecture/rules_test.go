@@ -105,6 +105,7 @@ func folders() []folder {
 		},
 		{
 			dir:     "internal/environment",
+			ours:    []string{"internal/shell"},
 			outside: []string{"software.sslmate.com/src/go-pkcs12"},
 			why:     "it turns an address and a CA into what programs read; whoever runs them comes to it",
 		},

@@ -196,8 +196,8 @@ func TestTheCauseAndItsCureComeFirst(t *testing.T) {
 			_, _ = os.Remove(filepath.Join(s.dir, "client.cert")), os.Remove(filepath.Join(s.dir, "client.key"))
 		}, text: `the server wants a client certificate \(alert 116 \(certificate required\)\), and {dir} holds no pair`, fix: "client.cert"},
 		// This machine.
-		{name: "CA not trusted", change: func(s *scene) { s.untrusted() }, text: "does not trust the local CA", fix: "ca.crt"},
-		{name: "CA not trusted, seen from afar", general: true, change: func(s *scene) { s.untrusted() }, text: "does not trust the local CA", fix: "ca.crt"},
+		{name: "CA not trusted", change: func(s *scene) { s.untrusted() }, text: "does not trust the local CA", fix: "certproxy trust install --state "},
+		{name: "CA not trusted, seen from afar", general: true, change: func(s *scene) { s.untrusted() }, text: "does not trust the local CA", fix: "certproxy trust install --state "},
 		{name: "CA key exposed", general: true, change: func(s *scene) { _ = os.Chmod(filepath.Join(s.state, "ca.key"), 0o644) },
 			text: "the local CA cannot be used: key can be read by other users", fix: "chmod 600"},
 		{name: "CA ends soon", level: Warning, general: true, change: func(s *scene) {
@@ -233,7 +233,7 @@ func TestTheCauseAndItsCureComeFirst(t *testing.T) {
 		{name: "CA of another user's proxy, not trusted", change: func(s *scene) {
 			s.untrusted()
 			s.o.State = filepath.Join(s.t.TempDir(), "none")
-		}, text: "the system does not trust the certificate that the running proxy shows", fix: "/var/lib/certproxy/ca.crt"},
+		}, text: "the system does not trust the certificate that the running proxy shows", fix: "certproxy trust install"},
 		{name: "proxy that refuses this user", change: func(s *scene) {
 			s.elsewhere(refusing(s.t, s.dial))
 		}, text: "the running proxy refuses: this user may not", fix: "^start certproxy with --allow-user$"},

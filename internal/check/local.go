@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -105,7 +104,7 @@ func (r *run) lookAtTrust() {
 		r.report.add(rankTrust, Finding{Level: OK, About: about, Text: where + " trusts the local CA"})
 		return
 	}
-	f := Finding{Level: Error, About: about, Fix: r.install(about),
+	f := Finding{Level: Error, About: about, Fix: r.install(filepath.Dir(about)),
 		Text: where + " does not trust the local CA: clients say that the certificate is signed by an unknown authority"}
 	if r.Target != nil {
 		if file := r.besideHost(certificate); file != "" {
@@ -169,18 +168,16 @@ func (r *run) besideHost(own *x509.Certificate) string {
 	return ""
 }
 
-// install is how the system comes to trust a certificate: Debian's way, or p11-kit's.
-func (r *run) install(file string) string {
-	sudo := ""
+// install is how the system comes to trust the local CA of a state directory.
+func (r *run) install(state string) string {
+	command := "certproxy trust install"
+	if state != "/var/lib/certproxy" { // of root, who runs it
+		command += " --state " + shell.Quote(state)
+	}
 	if os.Geteuid() != 0 {
-		sudo = "sudo "
+		command = "sudo " + command
 	}
-	if _, err := exec.LookPath("update-ca-certificates"); err != nil {
-		if _, err := exec.LookPath("trust"); err == nil {
-			return sudo + "trust anchor " + shell.Quote(file)
-		}
-	}
-	return sudo + "cp " + shell.Quote(file) + " /usr/local/share/ca-certificates/certproxy.crt && " + sudo + "update-ca-certificates"
+	return command
 }
 
 // directories returns every directory that a running proxy would watch.

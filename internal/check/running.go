@@ -178,7 +178,7 @@ func (r *run) judgeShown(addr, dir string, shown, server []*x509.Certificate) {
 		if err != nil || r.verifies(shown, roots) == nil {
 			return
 		}
-		f.About, f.Fix, f.Advice = at, r.install("/var/lib/certproxy/ca.crt"), "if the running proxy has another --state, ca.crt is there"
+		f.About, f.Fix, f.Advice = at, r.install("/var/lib/certproxy"), "if the running proxy has another --state, name that"
 		f.Text = "the system does not trust the certificate that the running proxy shows (issued by " + printable(shown[0].Issuer.String()) + "): clients say that it is signed by an unknown authority"
 		r.report.add(rankTrust, f)
 		return

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/certproxy/certproxy/internal/shell"
 )
 
 // Formats are the names that [Write] knows.
@@ -21,7 +23,7 @@ func Formats() []string { return []string{"sh", "fish", "docker", "systemd", "js
 func Write(w io.Writer, format string, variables []Variable) error {
 	switch format {
 	case "sh":
-		return lines(w, variables, func(v Variable) string { return "export " + v.Name + "=" + QuoteShell(v.Value) })
+		return lines(w, variables, func(v Variable) string { return "export " + v.Name + "=" + shell.Quote(v.Value) })
 	case "fish":
 		return lines(w, variables, func(v Variable) string { return "set -gx " + v.Name + " " + quoteFish(v.Value) })
 	case "systemd":
@@ -67,15 +69,6 @@ func daemonProxies(variables []Variable) map[string]string {
 		}
 	}
 	return out
-}
-
-// QuoteShell makes a value one word of a POSIX shell (XCU section 2.2.2).
-func QuoteShell(s string) string {
-	const safe = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._:-+,@%"
-	if s != "" && strings.Trim(s, safe) == "" {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // quoteFish makes a value one word of fish, in whose single quotes a backslash escapes
