@@ -20,6 +20,8 @@ func (p *Proxy) serveOuter(w http.ResponseWriter, r *http.Request) {
 		p.serveConnect(w, r)
 	case r.URL.IsAbs():
 		p.serveAbsolute(w, r)
+	case r.Method == http.MethodOptions && r.RequestURI == "*":
+		servePing(w)
 	default:
 		p.refuseNonProxy(w, r)
 	}

@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -23,6 +25,37 @@ type Door struct {
 	// Forward is the host that the listener is for its clients, as canonical name:port.
 	// They speak plain HTTP and know of no proxy. Empty is the proxy.
 	Forward string
+	// TLS tells that its clients speak TLS, which the listener terminates.
+	TLS bool
+}
+
+// openDoors are the doors that are served.
+type openDoors struct {
+	mu  sync.Mutex
+	all []openDoor
+}
+
+type openDoor struct {
+	Door
+	server *http1.Server
+}
+
+// serves notes a door, which is never dialed as a host from now on, and returns what
+// serves it.
+func (p *Proxy) serves(d Door) *http1.Server {
+	p.dialer.refuse(d.Listener.Addr())
+	server := p.newDoorServer(d)
+	p.open.mu.Lock()
+	defer p.open.mu.Unlock()
+	p.open.all = append(p.open.all, openDoor{d, server})
+	return server
+}
+
+// served returns the doors in the order in which they were opened.
+func (p *Proxy) served() []openDoor {
+	p.open.mu.Lock()
+	defer p.open.mu.Unlock()
+	return slices.Clone(p.open.all)
 }
 
 // newDoorServer returns the server of a door.

@@ -76,8 +76,7 @@ type Proxy struct {
 	dialer    *dialer
 	upstreams *upstreams
 	clientTLS *tls.Config // of intercepted connections
-	mu        sync.Mutex
-	doors     []*http1.Server // serve what comes in, one for each of Run's doors; guarded by mu
+	open      openDoors
 	inner1    *http1.Server   // serves intercepted connections that speak HTTP/1.1
 	inner     *handover       // those that speak HTTP/2, on their way to inner2
 	inner2    *http.Server    // serves them
@@ -147,11 +146,7 @@ func New(config Config) (*Proxy, error) {
 func (p *Proxy) Run(ctx context.Context, doors ...Door) error {
 	failed := make(chan error, len(doors))
 	for _, d := range doors {
-		p.dialer.refuse(d.Listener.Addr())
-		server := p.newDoorServer(d)
-		p.mu.Lock()
-		p.doors = append(p.doors, server)
-		p.mu.Unlock()
+		server := p.serves(d)
 		p.wait.Go(func() {
 			// What is in flight outlives ctx.
 			if err := server.Serve(context.WithoutCancel(ctx), d.Listener); !errors.Is(err, http1.ErrClosed) {
@@ -179,16 +174,16 @@ func (p *Proxy) Run(ctx context.Context, doors ...Door) error {
 func (p *Proxy) drain() {
 	ctx, cancel := context.WithTimeout(context.Background(), p.config.DrainTimeout)
 	defer cancel()
-	for _, d := range p.doors {
-		_ = d.Shutdown(ctx)
+	for _, d := range p.served() {
+		_ = d.server.Shutdown(ctx)
 	}
 	_ = p.inner1.Shutdown(ctx)
 	_ = p.inner2.Shutdown(ctx)
 	if cut := p.conns.drain(ctx); cut > 0 {
 		p.log.Warn("connections cut after the drain timeout", zap.Int("connections", cut), zap.Duration("timeout", p.config.DrainTimeout))
 	}
-	for _, d := range p.doors {
-		d.Close()
+	for _, d := range p.served() {
+		d.server.Close()
 	}
 	p.inner1.Close()
 	_ = p.inner2.Close()

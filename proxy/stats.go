@@ -26,11 +26,9 @@ type live struct {
 func (p *Proxy) Stats() Stats {
 	s := Stats{Tunnels: int(p.live.tunnels.Load()), Requests: int(p.live.requests.Load()), UpstreamIdle: p.upstreams.idle()}
 	s.UpstreamActive = max(0, int(p.dialer.open.Load())-s.UpstreamIdle)
-	p.mu.Lock()
-	for _, d := range p.doors {
-		s.Clients += d.Connections()
+	for _, d := range p.served() {
+		s.Clients += d.server.Connections()
 	}
-	p.mu.Unlock()
 	// Of a tunnel, both ends are among the live connections.
 	s.Clients += p.inner1.Connections() + int(p.live.http2.Load()) + max(0, p.conns.count()-s.Tunnels)
 	return s
