@@ -77,15 +77,15 @@ type Proxy struct {
 	upstreams *upstreams
 	clientTLS *tls.Config // of intercepted connections
 	open      openDoors
-	inner1    *http1.Server   // serves intercepted connections that speak HTTP/1.1
-	inner     *handover       // those that speak HTTP/2, on their way to inner2
-	inner2    *http.Server    // serves them
-	conns     *liveConns      // hijacked connections, tunnels among them
-	tunnels   sync.WaitGroup  // for the goroutines of tunnels, whose connections are in conns
-	pipes     *pipePool       // for what tunnels splice
-	rest      *rest           // gives memory back when it is quiet
-	wait      sync.WaitGroup  // for the goroutines of Run
-	live      live            // counts for Stats
+	inner1    *http1.Server  // serves intercepted connections that speak HTTP/1.1
+	inner     *handover      // those that speak HTTP/2, on their way to inner2
+	inner2    *http.Server   // serves them
+	conns     *liveConns     // hijacked connections, tunnels among them
+	tunnels   sync.WaitGroup // for the goroutines of tunnels, whose connections are in conns
+	pipes     *pipePool      // for what tunnels splice
+	rest      *rest          // gives memory back when it is quiet
+	wait      sync.WaitGroup // for the goroutines of Run
+	live      live           // counts for Stats
 }
 
 // New checks the configuration and returns a proxy that serves nothing yet.

@@ -130,7 +130,7 @@ func newRoot() *cobra.Command {
 		help(cmd, args)
 	})
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(), newExec(), newExecGuardian(), newList(), newStatus(), newCA(), newEnv(), newTrust(), newCheck(), newDemo(), newVersion())
+	root.AddCommand(newServe(), newExec(), newExecGuardian(), newList(), newStatus(), newCA(), newEnv(), newTrust(), newCheck(), newService(), newDemo(), newVersion())
 	return root
 }
 
