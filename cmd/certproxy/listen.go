@@ -125,7 +125,7 @@ func openDoors(ctx context.Context, p *plan, passed []systemd.Socket, log *zap.L
 				return nil, errors.Join(err, closeAll(listeners))
 			}
 		}
-		out = append(out, opened{Door: proxy.Door{Listener: l, Forward: doorways[l.Index()].forward}, listener: l})
+		out = append(out, opened{Door: proxy.Door{Listener: l, Forward: doorways[l.Index()].forward, TLS: l.Spec().TLS}, listener: l})
 	}
 	if unused := listen.Unused(given, specs); len(unused) > 0 {
 		log.Warn("sockets of systemd that no listener takes", zap.Strings("names", unused),

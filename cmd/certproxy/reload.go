@@ -30,6 +30,8 @@ type reloader struct {
 	log      *zap.Logger
 	admin    *administration // told of each reading; nil tells nobody
 
+	supervisor *supervisor
+
 	mu   sync.Mutex
 	said map[certs.Problem]bool // problems the log has told already
 	hup  bool                   // the next change is answered as a SIGHUP
@@ -63,6 +65,11 @@ func (r *reloader) changed(c watch.Change) {
 			zap.Duration("duration", time.Since(began)))
 	}
 	r.problems()
+	if asked {
+		r.supervisor.ready()
+	} else if !delta.Empty() {
+		r.supervisor.changed()
+	}
 }
 
 // hangups answers each SIGHUP, until ctx ends: it reads the configuration again and
@@ -71,6 +78,7 @@ func (r *reloader) hangups(ctx context.Context, signals <-chan os.Signal, rescan
 	for {
 		select {
 		case <-signals:
+			r.supervisor.reloading()
 			r.configure()
 			r.mu.Lock()
 			r.hup = true

@@ -41,7 +41,7 @@ func newReloadRig(t *testing.T, root string) *reloadRig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &reloader{store: store, proxy: p, log: zap.New(core), said: map[certs.Problem]bool{}}
+	r := &reloader{store: store, proxy: p, log: zap.New(core), said: map[certs.Problem]bool{}, supervisor: &supervisor{index: store.Index, log: zap.New(core)}}
 	first := make(chan struct{}, 1)
 	w, err := watch.New(watch.Config{Roots: []string{root}, Warn: r.warn, Changed: func(c watch.Change) {
 		r.changed(c)

@@ -111,7 +111,11 @@ func serve(ctx context.Context, o serveOptions) error {
 	if err != nil {
 		return errors.Join(err, admin.close())
 	}
-	r := &reloader{store: store, from: o.from, getenv: o.getenv, started: p.Config, settings: settings, level: level, doors: doors, proxy: server, log: log, admin: admin, said: map[certs.Problem]bool{}}
+	supervisor, err := newSupervisor(store.Index, server.Ping, log)
+	if err != nil {
+		return errors.Join(err, closeDoors(doors), admin.close())
+	}
+	r := &reloader{supervisor: supervisor, store: store, from: o.from, getenv: o.getenv, started: p.Config, settings: settings, level: level, doors: doors, proxy: server, log: log, admin: admin, said: map[certs.Problem]bool{}}
 	watcher, err := watch.New(watch.Config{Roots: paths(p.roots), Changed: r.changed, Warn: r.warn})
 	if err != nil {
 		return errors.Join(err, closeDoors(doors), admin.close())
@@ -149,6 +153,9 @@ func serve(ctx context.Context, o serveOptions) error {
 	wait.Go(func() { admin.run(watching, log, doors) })
 	// What the start has used and needs no more, most of it for the system's CA roots.
 	debug.FreeOSMemory()
+	supervisor.ready()
+	wait.Go(func() { supervisor.run(watching) })
+	defer context.AfterFunc(ctx, supervisor.stop)()
 	err = server.Run(ctx, serving...)
 	end()
 	endWatching()
