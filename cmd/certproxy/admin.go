@@ -114,6 +114,7 @@ type administration struct {
 	handler  *admin.Handler
 	proxy    atomic.Pointer[proxy.Proxy]
 	serving  atomic.Bool
+	reloader atomic.Pointer[reloader]
 }
 
 // startAdmin opens the admin listener, and has the proxy that is about to be made tell it
@@ -141,6 +142,12 @@ func startAdmin(ctx context.Context, p *plan, wiring *proxy.Config, store *certs
 	about := admin.Config{
 		Version: buildVersion(), Started: time.Now(), Roots: paths(p.roots), CA: authority.Certificate(), Fingerprint: authority.Fingerprint(),
 		Index: store.Index, Stats: stats, Metrics: a.metrics, Recent: a.recent, Admit: admission(p.admin.policy, lookup),
+		Reloads: func() admin.Reloads {
+			if r := a.reloader.Load(); r != nil {
+				return r.reloads()
+			}
+			return admin.Reloads{}
+		},
 		Ready: func() error {
 			if !a.serving.Load() {
 				return errors.New("certproxy is starting, or being stopped")
@@ -171,6 +178,13 @@ func (a *administration) shows(p *proxy.Proxy) {
 	}
 	a.proxy.Store(p)
 	p.Refuse(a.listener.Addr())
+}
+
+// reloadedBy sets who knows of SIGHUPs.
+func (a *administration) reloadedBy(r *reloader) {
+	if a != nil {
+		a.reloader.Store(r)
+	}
 }
 
 // run serves until ctx ends.

@@ -32,6 +32,7 @@ Usage:
     certproxy trust install|uninstall [--store system|docker|nss|java|all]... [--dry-run]
     certproxy list [--json] [--certs DIR]... [--config FILE]
     certproxy status [--json] [--admin ADDR]
+    certproxy reload [--admin ADDR]
     certproxy ca init [--permit-dns DOMAIN]... [--state DIR]
     certproxy ca show [--pem] [--state DIR]
     certproxy demo
@@ -130,7 +131,7 @@ func newRoot() *cobra.Command {
 		help(cmd, args)
 	})
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(), newExec(), newExecGuardian(), newList(), newStatus(), newCA(), newEnv(), newTrust(), newCheck(), newService(), newDemo(), newVersion())
+	root.AddCommand(newServe(), newExec(), newExecGuardian(), newList(), newStatus(), newReload(), newCA(), newEnv(), newTrust(), newCheck(), newService(), newDemo(), newVersion())
 	return root
 }
 

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/certproxy/certproxy/certs"
+	"github.com/certproxy/certproxy/internal/admin"
 	"github.com/certproxy/certproxy/internal/config"
 	"github.com/certproxy/certproxy/internal/metrics"
 	"github.com/certproxy/certproxy/proxy"
@@ -35,6 +36,7 @@ type reloader struct {
 	mu   sync.Mutex
 	said map[certs.Problem]bool // problems the log has told already
 	hup  bool                   // the next change is answered as a SIGHUP
+	was  admin.Reloads          // what became of them
 }
 
 // began logs what was loaded at start.
@@ -66,6 +68,9 @@ func (r *reloader) changed(c watch.Change) {
 	}
 	r.problems()
 	if asked {
+		r.mu.Lock()
+		r.was.Answered = r.was.Asked
+		r.mu.Unlock()
 		r.supervisor.ready()
 	} else if !delta.Empty() {
 		r.supervisor.changed()
@@ -79,9 +84,11 @@ func (r *reloader) hangups(ctx context.Context, signals <-chan os.Signal, rescan
 		select {
 		case <-signals:
 			r.supervisor.reloading()
-			r.configure()
+			mistakes, restart := r.configure()
 			r.mu.Lock()
 			r.hup = true
+			r.was.Asked++
+			r.was.Mistakes, r.was.Restart = mistakes, restart
 			r.mu.Unlock()
 			rescan()
 		case <-ctx.Done():
@@ -90,8 +97,16 @@ func (r *reloader) hangups(ctx context.Context, signals <-chan os.Signal, rescan
 	}
 }
 
-// configure reads the configuration again. One with a mistake changes nothing.
-func (r *reloader) configure() {
+// reloads tells of the SIGHUPs so far.
+func (r *reloader) reloads() admin.Reloads {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.was
+}
+
+// configure reads the configuration again. One with mistakes changes nothing. It returns
+// them, and the keys that have changed and need a restart.
+func (r *reloader) configure() (mistakes, restart []string) {
 	was := r.settings.current.Load()
 	next, err := r.from.plan(was, r.getenv)
 	if err == nil {
@@ -102,9 +117,10 @@ func (r *reloader) configure() {
 	}
 	r.admin.reloaded(metrics.Configuration, err)
 	if err != nil {
-		r.log.Error("configuration not reloaded", zap.String("file", r.from.file.path), zap.Strings("mistakes", strings.Split(err.Error(), "\n")),
+		mistakes = strings.Split(err.Error(), "\n")
+		r.log.Error("configuration not reloaded", zap.String("file", r.from.file.path), zap.Strings("mistakes", mistakes),
 			zap.String("hint", "the one in use stays until a SIGHUP after this is corrected; certproxy serve --check-config tells beforehand"))
-		return
+		return mistakes, nil
 	}
 	r.settings.current.Store(next)
 	r.level.SetLevel(levelOf(next.LogLevel))
@@ -116,10 +132,11 @@ func (r *reloader) configure() {
 	if next.Htpasswd != was.Htpasswd {
 		next.warnOfPasswords(r.log)
 	}
-	if keys := waiting(r.started, next.Config); len(keys) > 0 {
-		r.log.Warn("configuration needs a restart", zap.String("file", r.from.file.path), zap.Strings("keys", keys),
+	if restart = waiting(r.started, next.Config); len(restart) > 0 {
+		r.log.Warn("configuration needs a restart", zap.String("file", r.from.file.path), zap.Strings("keys", restart),
 			zap.String("hint", "restart certproxy (systemctl restart certproxy): until then these are as they were at its start"))
 	}
+	return nil, restart
 }
 
 func (r *reloader) takeHangup() bool {

@@ -116,6 +116,7 @@ func serve(ctx context.Context, o serveOptions) error {
 		return errors.Join(err, closeDoors(doors), admin.close())
 	}
 	r := &reloader{supervisor: supervisor, store: store, from: o.from, getenv: o.getenv, started: p.Config, settings: settings, level: level, doors: doors, proxy: server, log: log, admin: admin, said: map[certs.Problem]bool{}}
+	admin.reloadedBy(r)
 	watcher, err := watch.New(watch.Config{Roots: paths(p.roots), Changed: r.changed, Warn: r.warn})
 	if err != nil {
 		return errors.Join(err, closeDoors(doors), admin.close())

@@ -62,7 +62,9 @@ func boot(t testing.TB, root string) *Machine {
 	t.Helper()
 	// A cgroup tree of version 2 makes systemd enforce what units say of addresses.
 	const script = `umount -R /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup; exec "$@"`
-	cmd := exec.Command("unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh",
+	// In a PID namespace whose first process ends with the tests, however these end: systemd
+	// itself outlives what started it.
+	cmd := exec.Command("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc", "sh", "-c", script, "sh",
 		"systemd-nspawn", "--boot", "--directory", root, "--machine", "certproxy-"+strconv.Itoa(os.Getpid())+"-"+filepath.Base(filepath.Dir(root)),
 		"--register=no", "--keep-unit", "--link-journal=no", "--console=pipe", "--private-network", "--system-call-filter=bpf", "--capability=CAP_BPF")
 	out := &output{}
@@ -128,17 +130,24 @@ func (m *Machine) try(args ...string) Result {
 	return Result{Exit: cmd.ProcessState.ExitCode(), Stdout: string(out)}
 }
 
-// firstProcess returns the process 1 of the machine that a supervisor runs, or 0 as
-// long as there is none.
-func firstProcess(supervisor int) int {
-	children, err := os.ReadFile("/proc/" + strconv.Itoa(supervisor) + "/task/" + strconv.Itoa(supervisor) + "/children")
+// firstProcess returns the process 1 of the machine that a descendant of unshare runs, or
+// 0 as long as there is none.
+func firstProcess(unshare int) int {
+	children, err := os.ReadFile("/proc/" + strconv.Itoa(unshare) + "/task/" + strconv.Itoa(unshare) + "/children")
 	if err != nil {
 		return 0
 	}
 	for child := range strings.FieldsSeq(string(children)) {
+		pid, err := strconv.Atoi(child)
+		if err != nil {
+			continue
+		}
 		comm, err := os.ReadFile("/proc/" + child + "/comm")
-		if pid, bad := strconv.Atoi(child); bad == nil && err == nil && strings.TrimSpace(string(comm)) == "systemd" {
+		if err == nil && strings.TrimSpace(string(comm)) == "systemd" {
 			return pid
+		}
+		if below := firstProcess(pid); below != 0 {
+			return below
 		}
 	}
 	return 0

@@ -39,6 +39,8 @@ type Config struct {
 	Metrics     *metrics.Metrics
 	Recent      *Recent
 
+	// Reloads tells of the times that the configuration was read again; nil tells of none.
+	Reloads func() Reloads
 	// Ready returns why the proxy does not serve, or nil. nil is always ready.
 	Ready func() error
 	// Admit returns why whoever has connected may not see anything but health, or nil.

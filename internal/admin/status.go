@@ -22,6 +22,7 @@ type Status struct {
 	CA        CA             `json:"ca"`
 	Open      Open           `json:"open"`
 	Totals    metrics.Totals `json:"totals"` // since the start
+	Reloads   Reloads        `json:"reloads"`
 	Roots     []string       `json:"roots"`
 	Hosts     []Host         `json:"hosts"`
 	Problems  []Problem      `json:"problems"`
@@ -35,6 +36,15 @@ type Open struct {
 	Tunnels        int `json:"tunnels"`
 	UpstreamActive int `json:"upstream_active"`
 	UpstreamIdle   int `json:"upstream_idle"`
+}
+
+// Reloads are what became of the SIGHUPs, at each of which the configuration and every
+// directory are read again.
+type Reloads struct {
+	Asked    uint64   `json:"asked"`              // SIGHUPs
+	Answered uint64   `json:"answered"`           // those for which all was read
+	Mistakes []string `json:"mistakes,omitempty"` // why the last one changed nothing of the configuration
+	Restart  []string `json:"restart,omitempty"`  // keys that the last one found changed, and that need a restart
 }
 
 // CA is the local CA's certificate.
@@ -99,6 +109,9 @@ func (h *Handler) status() (*Status, *certs.Index) {
 		CA:   CA{Subject: c.CA.Subject.String(), Fingerprint: c.Fingerprint, NotAfter: c.CA.NotAfter},
 		Open: open(c.Stats()), Totals: c.Metrics.Totals(), Roots: c.Roots,
 		Hosts: []Host{}, Problems: []Problem{}, Recent: c.Recent.list(),
+	}
+	if c.Reloads != nil {
+		s.Reloads = c.Reloads()
 	}
 	for _, p := range ix.Problems(s.Time) {
 		s.Problems = append(s.Problems, Problem{Host: p.Host, Pair: p.Pair, Path: p.Path, Problem: string(p.Kind), Detail: p.Detail, Hint: p.Hint, Used: p.Used})

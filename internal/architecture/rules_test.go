@@ -20,7 +20,7 @@ func folders() []folder {
 	return []folder{
 		{
 			dir:     "cmd/certproxy",
-			ours:    []string{"proxy", "certs", "watch", "systemd", "internal/access", "internal/admin", "internal/ca", "internal/check", "internal/child", "internal/config", "internal/environment", "internal/htpasswd", "internal/listen", "internal/metrics", "internal/scratch", "internal/shell", "internal/throwaway", "internal/trust", "internal/upstreamproxy"},
+			ours:    []string{"proxy", "certs", "watch", "systemd", "internal/access", "internal/admin", "internal/ca", "internal/check", "internal/child", "internal/config", "internal/environment", "internal/htpasswd", "internal/listen", "internal/metrics", "internal/scratch", "internal/service", "internal/shell", "internal/throwaway", "internal/trust", "internal/upstreamproxy"},
 			outside: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "go.uber.org/zap/...", "golang.org/x/term"},
 			why:     "it builds the parts and connects them; what a part does with an outside package stays in the part",
 		},
@@ -42,8 +42,14 @@ func folders() []folder {
 			why:     "it knows paths, not certificates",
 		},
 		{
-			dir: "systemd",
-			why: "the few lines that speak to systemd need no library and no other part",
+			dir:     "systemd",
+			outside: []string{"github.com/coreos/go-systemd/v22/daemon"},
+			why:     "it speaks to systemd and knows nothing else",
+		},
+		{
+			dir:  "internal/service",
+			ours: []string{"systemd"},
+			why:  "it writes the units that are there",
 		},
 		{
 			dir:     "internal/metrics",

@@ -44,16 +44,25 @@ func setAccess(path string, mode fs.FileMode, gid int) (fs.FileInfo, error) {
 
 // listenerOf names the process that listens at the other end of a connection.
 func listenerOf(conn *net.UnixConn) string {
+	if pid := ListenerPID(conn); pid > 0 {
+		return fmt.Sprintf("process %d", pid)
+	}
+	return ""
+}
+
+// ListenerPID returns the process that began to listen at the other end of a client's
+// connection (SO_PEERCRED of unix(7)), or 0 where that cannot be told: it is in another PID
+// namespace.
+func ListenerPID(conn *net.UnixConn) int {
 	raw, err := conn.SyscallConn()
 	if err != nil {
-		return ""
+		return 0
 	}
-	var holder string
+	pid := 0
 	_ = raw.Control(func(fd uintptr) {
-		// Zero is a process of another PID namespace.
-		if cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil && cred.Pid > 0 {
-			holder = fmt.Sprintf("process %d", cred.Pid)
+		if cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+			pid = int(cred.Pid)
 		}
 	})
-	return holder
+	return pid
 }

@@ -28,3 +28,7 @@ func setAccess(path string, mode fs.FileMode, gid int) (fs.FileInfo, error) {
 
 // listenerOf cannot be asked in the same way on all of these.
 func listenerOf(*net.UnixConn) string { return "" }
+
+// ListenerPID returns the process that began to listen at the other end of a client's
+// connection, or 0: it cannot be asked in the same way on all of these.
+func ListenerPID(*net.UnixConn) int { return 0 }
