@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -20,7 +21,7 @@ func (p *Proxy) serveOuter(w http.ResponseWriter, r *http.Request) {
 		p.serveConnect(w, r)
 	case r.URL.IsAbs():
 		p.serveAbsolute(w, r)
-	case r.Method == http.MethodOptions && r.RequestURI == "*":
+	case r.RequestURI == pingPath:
 		servePing(w)
 	default:
 		p.refuseNonProxy(w, r)
@@ -35,7 +36,11 @@ func (p *Proxy) serveConnect(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.URL.Host, r.Host = c.authority, c.authority
+	p.beginnings.add(1)
 	p.door.ServeHTTP(c.writer, r.WithContext(context.WithValue(r.Context(), connectKey{}, c)))
+	if !c.intercepted {
+		c.settle()
+	}
 }
 
 // A connect is one CONNECT and what became of it.
@@ -45,6 +50,9 @@ type connect struct {
 	action certs.Action
 	began  time.Time
 	writer *stashWriter // until the connection is taken over; nil then, for it holds all of net/http's
+
+	intercepted bool      // an inner server has the connection
+	settled     sync.Once // see settle
 }
 
 // admit parses the authority and decides what to do with it. The raw request
@@ -137,6 +145,7 @@ func (c *connect) hijacked(r *http.Request, conn net.Conn) {
 	}()
 	if c.action == certs.Intercept {
 		kept = p.intercept(c, conn)
+		c.intercepted = kept
 		return
 	}
 	moved = p.tunnel(r, c, conn)

@@ -113,3 +113,62 @@ func TestAListenerThatFailsEndsRun(t *testing.T) {
 		t.Errorf("Run: %v", err)
 	}
 }
+
+// A client that was told yes to its CONNECT just before the proxy is stopped comes for one
+// request, and gets it: it cannot know that it may ask again.
+func TestTheFirstRequestAfterACONNECTIsServedWhileStopping(t *testing.T) {
+	r := newRig(t)
+	host := r.server(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "whole") })
+	r.list(host, "a")
+	for _, proto := range []int{1, 2} {
+		stop, ended := r.stoppable(20 * time.Second)
+		secured := make(chan struct{})
+		client := r.client(proto)
+		transport := client.Transport.(*http.Transport)
+		transport.TLSHandshakeTimeout = 5 * time.Second
+		dial := transport.DialContext
+		if dial == nil {
+			dial = (&net.Dialer{}).DialContext
+		}
+		transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := dial(ctx, network, addr)
+			return &pausedConn{Conn: c, pause: func() {
+				close(secured)
+				time.Sleep(firstRequestGrace / 4) // the proxy has begun to stop meanwhile
+			}}, err
+		}
+		go func() { <-secured; stop() }()
+		resp, err := client.Get("https://" + host + "/")
+		if err != nil {
+			t.Errorf("HTTP/%d: %v", proto, err)
+		} else {
+			if body, err := io.ReadAll(resp.Body); err != nil || string(body) != "whole" {
+				t.Errorf("HTTP/%d: %q, %v", proto, body, err)
+			}
+			_ = resp.Body.Close()
+		}
+		began := time.Now()
+		client.CloseIdleConnections()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("HTTP/%d: the end took %v more", proto, took)
+		}
+	}
+}
+
+// A pausedConn pauses once, before the client's second flight: the handshake's end, or
+// what comes with it.
+type pausedConn struct {
+	net.Conn
+	writes int
+	pause  func()
+}
+
+func (c *pausedConn) Write(p []byte) (int, error) {
+	if c.writes++; c.writes == 3 { // CONNECT, ClientHello, Finished
+		c.pause()
+	}
+	return c.Conn.Write(p)
+}

@@ -80,6 +80,12 @@ type interceptedConn struct {
 	connect *connect
 }
 
+// Close implements net.Conn.
+func (c *interceptedConn) Close() error {
+	c.connect.settle()
+	return c.wire.Close()
+}
+
 type interceptKey struct{}
 
 // newHTTP2Server returns the server of the terminated connections that speak HTTP/2.

@@ -11,8 +11,10 @@ import (
 	"time"
 )
 
-// servePing answers OPTIONS *, which asks about the proxy itself (RFC 9110 section
-// 9.3.7). It says that it serves, and by which name; nothing is logged.
+// pingPath asks about the proxy itself (RFC 8615 has the prefix).
+const pingPath = "/.well-known/certproxy"
+
+// servePing says that the proxy serves, and by which name. Nothing is logged.
 func servePing(w http.ResponseWriter) {
 	w.Header().Set("Server", "certproxy")
 	w.WriteHeader(http.StatusNoContent)
@@ -45,7 +47,7 @@ func ping(ctx context.Context, d Door) error {
 		_ = conn.SetDeadline(deadline)
 	}
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
-	if _, err := io.WriteString(conn, "OPTIONS * HTTP/1.1\r\nHost: certproxy\r\nConnection: close\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(conn, "GET "+pingPath+" HTTP/1.1\r\nHost: certproxy\r\nConnection: close\r\n\r\n"); err != nil {
 		return err
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)

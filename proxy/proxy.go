@@ -69,23 +69,24 @@ type Config struct {
 
 // A Proxy serves proxy clients. Make it with [New], then [Proxy.Run] it.
 type Proxy struct {
-	config    Config
-	log       *zap.Logger
-	pseudonym string       // in Via
-	door      http.Handler // goproxy
-	dialer    *dialer
-	upstreams *upstreams
-	clientTLS *tls.Config // of intercepted connections
-	open      openDoors
-	inner1    *http1.Server  // serves intercepted connections that speak HTTP/1.1
-	inner     *handover      // those that speak HTTP/2, on their way to inner2
-	inner2    *http.Server   // serves them
-	conns     *liveConns     // hijacked connections, tunnels among them
-	tunnels   sync.WaitGroup // for the goroutines of tunnels, whose connections are in conns
-	pipes     *pipePool      // for what tunnels splice
-	rest      *rest          // gives memory back when it is quiet
-	wait      sync.WaitGroup // for the goroutines of Run
-	live      live           // counts for Stats
+	config     Config
+	log        *zap.Logger
+	pseudonym  string       // in Via
+	door       http.Handler // goproxy
+	dialer     *dialer
+	upstreams  *upstreams
+	clientTLS  *tls.Config // of intercepted connections
+	open       openDoors
+	inner1     *http1.Server  // serves intercepted connections that speak HTTP/1.1
+	inner      *handover      // those that speak HTTP/2, on their way to inner2
+	inner2     *http.Server   // serves them
+	beginnings beginnings     // CONNECTs of which nothing has come yet
+	conns      *liveConns     // hijacked connections, tunnels among them
+	tunnels    sync.WaitGroup // for the goroutines of tunnels, whose connections are in conns
+	pipes      *pipePool      // for what tunnels splice
+	rest       *rest          // gives memory back when it is quiet
+	wait       sync.WaitGroup // for the goroutines of Run
+	live       live           // counts for Stats
 }
 
 // New checks the configuration and returns a proxy that serves nothing yet.
@@ -170,13 +171,17 @@ func (p *Proxy) Run(ctx context.Context, doors ...Door) error {
 }
 
 // drain ends the servers. The doors first: a connection that was taken over from one
-// shows up in conns until it is handed to an inner server or has ended.
+// shows up in conns until it is handed to an inner server or has ended. Then those that have
+// been told yes may make their first request.
 func (p *Proxy) drain() {
 	ctx, cancel := context.WithTimeout(context.Background(), p.config.DrainTimeout)
 	defer cancel()
+	var doors sync.WaitGroup // at once: none accepts while another waits
 	for _, d := range p.served() {
-		_ = d.server.Shutdown(ctx)
+		doors.Go(func() { _ = d.server.Shutdown(ctx) })
 	}
+	doors.Wait()
+	p.beginnings.wait(ctx)
 	_ = p.inner1.Shutdown(ctx)
 	_ = p.inner2.Shutdown(ctx)
 	if cut := p.conns.drain(ctx); cut > 0 {

@@ -50,6 +50,7 @@ func (p *Proxy) serveInner(w http.ResponseWriter, r *http.Request) {
 		client = inner.wire
 	}
 	c := inner.connect
+	c.settle()
 	p.serveRequest(w, r, &c.visit, client, func() (*upstream, *refusal) {
 		if refused := sameHost(c, r); refused != nil {
 			return nil, refused

@@ -51,12 +51,16 @@ func NginxNamesIn(t testing.TB, in *Network, id *Identities) *Server {
 
 // NginxFiles is nginx with ssl_verify_client on, which serves the files below the
 // directory files of its Dir.
-func NginxFiles(t testing.TB, id *Identities) *Server {
+func NginxFiles(t testing.TB, id *Identities) *Server { return NginxFilesIn(t, nil, id) }
+
+// NginxFilesIn is [NginxFiles] in a network.
+func NginxFilesIn(t testing.TB, in *Network, id *Identities) *Server {
+	t.Helper()
 	s := newServer(t, id, "")
 	if err := os.Mkdir(filepath.Join(s.Dir, "files"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	s.nginx(t, nil, "nginx-files.conf")
+	s.nginx(t, in, "nginx-files.conf")
 	return s
 }
 

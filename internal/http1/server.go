@@ -54,7 +54,8 @@ type Server struct {
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
 	conns     map[*conn]struct{}
-	changed   chan struct{} // closed and replaced when a connection goes; nil while nobody waits
+	changed   chan struct{} // closed and replaced when a connection or a listener goes; nil while nobody waits
+	closed    bool          // every connection has been aborted: none is taken any more
 	wait      sync.WaitGroup
 }
 
@@ -86,7 +87,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		switch {
 		case err == nil:
 			pause = 0
-			if !s.Go(context.WithValue(ctx, http.LocalAddrContextKey, c.LocalAddr()), c) {
+			// Even if the server has begun to shut down since: its client was accepted.
+			if !s.start(context.WithValue(ctx, http.LocalAddrContextKey, c.LocalAddr()), c, true) {
 				_ = c.Close()
 			}
 		case s.closing.Load():
@@ -110,11 +112,13 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 // Go serves a connection on a goroutine of its own, and closes it. It reports false,
 // and does nothing, when the server is shutting down. The context of a request ends with
 // its connection: what a handler leaves waiting for it waits until then.
-func (s *Server) Go(ctx context.Context, nc net.Conn) bool {
+func (s *Server) Go(ctx context.Context, nc net.Conn) bool { return s.start(ctx, nc, false) }
+
+func (s *Server) start(ctx context.Context, nc net.Conn, accepted bool) bool {
 	ctx, cancel := context.WithCancel(ctx)
 	c := &conn{server: s, nc: nc, cancel: cancel}
 	c.src.c = nc
-	if !s.add(c) {
+	if !s.add(c, accepted) {
 		cancel()
 		return false
 	}
@@ -134,7 +138,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopAccepting()
 	for {
 		s.mu.Lock()
-		left := len(s.conns)
+		left := len(s.conns) + len(s.listeners)
 		if s.changed == nil {
 			s.changed = make(chan struct{})
 		}
@@ -158,6 +162,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) Close() {
 	s.stopAccepting()
 	s.mu.Lock()
+	s.closed = true
 	for c := range s.conns {
 		c.cancel()
 		c.abort()
@@ -188,6 +193,7 @@ func (s *Server) listens(l net.Listener, begin bool) bool {
 	defer s.mu.Unlock()
 	if !begin {
 		delete(s.listeners, l)
+		s.tell()
 		return true
 	}
 	if s.closing.Load() {
@@ -200,10 +206,12 @@ func (s *Server) listens(l net.Listener, begin bool) bool {
 	return true
 }
 
-func (s *Server) add(c *conn) bool {
+// add notes a connection. One that was accepted is taken while the server shuts down, too:
+// that waits until nobody accepts any more.
+func (s *Server) add(c *conn, accepted bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closing.Load() {
+	if s.closed || s.closing.Load() && !accepted {
 		return false
 	}
 	if s.conns == nil {
@@ -222,6 +230,11 @@ func (s *Server) remove(c *conn) {
 		return
 	}
 	delete(s.conns, c)
+	s.tell()
+}
+
+// tell wakes whoever waits for a connection or a listener to go. The caller holds mu.
+func (s *Server) tell() {
 	if s.changed != nil {
 		close(s.changed)
 		s.changed = nil

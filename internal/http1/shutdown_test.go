@@ -105,3 +105,55 @@ func (c *slowClose) Close() error {
 	})
 	return c.Conn.Close()
 }
+
+// A connection may have been accepted at the very moment at which the server begins to
+// shut down: its client was told so by the kernel, and is answered.
+func TestAShutdownAnswersWhatWasAcceptedMeanwhile(t *testing.T) {
+	server, peer := net.Pipe()
+	s := newServer(func(http.ResponseWriter, *http.Request) {})
+	defer s.Close()
+	l := &lateListener{conn: server, accepting: make(chan struct{}), closed: make(chan struct{})}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(context.Background(), l) }()
+	within(t, "the accept", l.accepting)
+	shut := make(chan error, 1)
+	go func() { shut <- s.Shutdown(context.Background()) }()
+	answer := make(chan error, 1)
+	go func() {
+		_, _ = io.WriteString(peer, get)
+		_, err := io.ReadFull(peer, make([]byte, len("HTTP/1.1 200 OK\r\n")))
+		answer <- err
+		_, _ = io.Copy(io.Discard, peer)
+	}()
+	if err := within(t, "the answer", answer); err != nil {
+		t.Error(err)
+	}
+	if err := within(t, "the shutdown", shut); err != nil {
+		t.Error(err)
+	}
+	if err := within(t, "the end of Serve", served); !errors.Is(err, ErrClosed) {
+		t.Error(err)
+	}
+	_ = peer.Close()
+}
+
+// A lateListener has accepted a connection when it is closed.
+type lateListener struct {
+	conn              net.Conn
+	accepting, closed chan struct{}
+	begun, once       sync.Once
+}
+
+func (l *lateListener) Accept() (net.Conn, error) {
+	l.begun.Do(func() { close(l.accepting) })
+	<-l.closed
+	if c := l.conn; c != nil {
+		l.conn = nil
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (l *lateListener) Close() error { l.once.Do(func() { close(l.closed) }); return nil }
+
+func (l *lateListener) Addr() net.Addr { return &net.TCPAddr{} }

@@ -61,7 +61,10 @@ func (m Machine) Install(program string) ([]Step, error) {
 	}
 	return append(steps, m.command("systemctl", "daemon-reload"),
 		m.command("systemctl", "enable", "certproxy.service", "certproxy.socket"),
-		m.command("systemctl", "restart", "certproxy.socket", "certproxy.service")), nil
+		// One after the other: a socket cannot be started while its service starts. One that
+		// is there stays open.
+		m.command("systemctl", "start", "certproxy.socket"),
+		m.command("systemctl", "restart", "certproxy.service")), nil
 }
 
 // Uninstall returns what undoes [Machine.Install]. The configuration, certs.d and the CA stay;

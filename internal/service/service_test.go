@@ -51,7 +51,7 @@ func TestInstallAndUninstall(t *testing.T) {
 	want := []string{
 		"useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin certproxy",
 		"install -d -m 2750 -g certproxy /etc/certproxy/certs.d",
-		"systemctl daemon-reload", "systemctl enable certproxy.service certproxy.socket", "systemctl restart certproxy.socket certproxy.service",
+		"systemctl daemon-reload", "systemctl enable certproxy.service certproxy.socket", "systemctl start certproxy.socket", "systemctl restart certproxy.service",
 	}
 	if got := strings.Join(*ran, "\n"); got != strings.Join(want, "\n") {
 		t.Errorf("ran\n%s", got)
