@@ -65,7 +65,7 @@ func boot(t testing.TB, root string) *Machine {
 	// In a PID namespace whose first process ends with the tests, however these end: systemd
 	// itself outlives what started it.
 	cmd := exec.Command("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc", "sh", "-c", script, "sh",
-		"systemd-nspawn", "--boot", "--directory", root, "--machine", "certproxy-"+strconv.Itoa(os.Getpid())+"-"+filepath.Base(filepath.Dir(root)),
+		"systemd-nspawn", "--boot", "--directory", root, "--machine", fmt.Sprintf("certproxy-%08x", rand.Uint32()),
 		"--register=no", "--keep-unit", "--link-journal=no", "--console=pipe", "--private-network", "--system-call-filter=bpf", "--capability=CAP_BPF")
 	out := &output{}
 	cmd.Stdout, cmd.Stderr, cmd.Env = out, out, Environment()

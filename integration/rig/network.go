@@ -34,8 +34,11 @@ func NewNetwork(t testing.TB) *Network {
 	if _, err := fmt.Fscanln(stdout, new(string)); err != nil {
 		t.Fatalf("no private network: %v", err)
 	}
-	return &Network{path: fmt.Sprintf("/proc/%d/ns/net", holder.Process.Pid)}
+	return NetworkOf(holder.Process.Pid)
 }
+
+// NetworkOf is the network that a process is in, for as long as it runs.
+func NetworkOf(pid int) *Network { return &Network{path: fmt.Sprintf("/proc/%d/ns/net", pid)} }
 
 // Join connects two networks by a wire, with these addresses (as 192.0.2.1/24) at its
 // ends. What is in one is another machine to the other.
