@@ -8,7 +8,7 @@ MAKEFLAGS     += --no-print-directory --no-builtin-rules
 .ONESHELL:
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-MODULES := . integration integration/oracle tools
+MODULES := . integration integration/kubernetes integration/oracle packaging tools
 
 # Runs one step: one line when it passes, all it said when it fails (tools/step).
 # The full output of each step stays in build/steps.
@@ -29,6 +29,34 @@ build: $(STEP) ## build bin/certproxy
 demo: ## show certproxy at work in ten seconds
 	@go run ./cmd/certproxy demo
 
+## To ship
+
+# Where the same commit is built, the same bytes come out: see docs/release.md.
+ARCH  ?= $(shell go env GOARCH)
+EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+
+.PHONY: deb
+deb: build/package build/manual build/linux_$(ARCH)/certproxy ## build build/certproxy_VERSION-1_ARCH.deb (ARCH=amd64)
+	@$(PACKAGE) -arch $(ARCH) -binary build/linux_$(ARCH)/certproxy -out build deb
+
+.PHONY: rpm
+rpm: build/package build/manual build/linux_$(ARCH)/certproxy ## build build/certproxy-VERSION-1.ARCH.rpm
+	@$(PACKAGE) -arch $(ARCH) -binary build/linux_$(ARCH)/certproxy -out build rpm
+
+# The command, in words, by which docker asks the binary for its health.
+HEALTHCHECK ?= /certproxy status
+
+.PHONY: image
+image: build/image build/linux_amd64/certproxy build/linux_arm64/certproxy ## build build/certproxy-image.tar, for amd64 and arm64
+	@SOURCE_DATE_EPOCH=$(EPOCH) build/image -version '$(VERSION)' -healthcheck '$(HEALTHCHECK)' -out build/certproxy-image.tar \
+		amd64=build/linux_amd64/certproxy arm64=build/linux_arm64/certproxy
+
+# make release VERSION=v1.2.3 for another version than git describe says.
+RELEASED := linux_amd64 linux_arm64 darwin_amd64 darwin_arm64 windows_amd64
+.PHONY: release
+release: build/package build/manual build/cyclonedx-gomod image $(RELEASED:%=build/%/certproxy) ## build all that is published, into build/release
+	@VERSION='$(VERSION)' EPOCH='$(EPOCH)' packaging/release.sh
+
 ## For developers
 
 # -timeout: a test that hangs is shown with its stacks, and before CI loses patience.
@@ -41,7 +69,7 @@ demo: ## show certproxy at work in ten seconds
 test: $(STEP) ## check everything: lint, unit tests, the real servers and clients
 	@rm -rf build/steps
 	status=0
-	$(MAKE) --keep-going --jobs=3 AFTER=unit lint tools unit oracle integration || status=$$?
+	$(MAKE) --keep-going --jobs=3 AFTER=unit lint tools unit packaging oracle kubernetes integration || status=$$?
 	$(STEP) -total || status=1
 	exit $$status
 
@@ -56,6 +84,15 @@ unit: $(STEP) ## run the unit tests with the race detector, and hold the archite
 .PHONY: tools
 tools: $(STEP) ## run the tests of the Makefile's own tools
 	@$(STEP) -tests tools env $(RELEASE) go test -C tools -json -vet=off ./...
+
+.PHONY: packaging
+packaging: $(STEP) $(AFTER) ## run the tests of what makes packages and the image
+	@$(STEP) -tests packaging env $(RELEASE) go test -C packaging -json -vet=off ./...
+
+# Compiling Kubernetes takes half a minute once.
+.PHONY: kubernetes
+kubernetes: $(STEP) $(AFTER) ## hold deploy/kubernetes against Kubernetes' own code
+	@$(STEP) -tests kubernetes env $(RELEASE) go test -C integration/kubernetes -json -vet=off ./...
 
 .PHONY: oracle
 oracle: $(STEP) $(AFTER) ## hold certs/ against Docker's and containers/image's own loaders
@@ -121,6 +158,31 @@ $(STEP): FORCE
 
 build/benchstat: FORCE
 	@$(RELEASE) go build -C tools -ldflags '-s -w' -o ../$@ golang.org/x/perf/cmd/benchstat
+
+PACKAGE := SOURCE_DATE_EPOCH=$(EPOCH) build/package -version '$(VERSION)' -manual build/manual
+
+# Makes the deb and the rpm.
+build/package: FORCE
+	@$(RELEASE) go build -C packaging -ldflags '-s -w' -o ../$@ ./package
+
+# Makes the container image.
+build/image: FORCE
+	@$(RELEASE) go build -C packaging -ldflags '-s -w' -o ../$@ ./image
+
+# Says what is in a binary.
+build/cyclonedx-gomod: FORCE
+	@$(RELEASE) go build -C packaging -ldflags '-s -w' -o ../$@ github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+
+# Manual pages and completions.
+build/manual: FORCE
+	@rm -rf $@
+	SOURCE_DATE_EPOCH=$(EPOCH) $(RELEASE) go run -tags manual -ldflags '-X main.version=$(VERSION)' ./cmd/certproxy $@
+
+# build/OS_ARCH/certproxy. Without -buildvcs: whether git is there would change the bytes.
+build/%/certproxy: FORCE
+	@target=$*
+	GOOS=$${target%_*} GOARCH=$${target#*_} $(RELEASE) \
+		go build -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o $@ ./cmd/certproxy
 
 .PHONY: golangci-lint
 golangci-lint:

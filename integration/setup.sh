@@ -31,6 +31,8 @@ needs='
 /usr/bin/systemd-analyze           systemd
 /usr/bin/systemd-nspawn            systemd-container
 /usr/bin/kill                      procps
+/usr/bin/lintian                   lintian
+/usr/bin/rpm                       rpm
 /etc/ssl/certs/ca-certificates.crt ca-certificates
 '
 # /sbin and /usr/sbin may be one directory or two.

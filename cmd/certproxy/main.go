@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"runtime/debug"
 	"strings"
 
@@ -64,10 +63,6 @@ When something does not work, certproxy check says why, and what to do.
 "certproxy COMMAND --help" shows every flag of a command.
 Exit status: 0 fine, 1 failed, 2 usage.
 `
-
-func main() {
-	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
-}
 
 // Exit codes.
 const (
