@@ -134,7 +134,7 @@ func TestTheFirstRequestAfterACONNECTIsServedWhileStopping(t *testing.T) {
 			c, err := dial(ctx, network, addr)
 			return &pausedConn{Conn: c, pause: func() {
 				close(secured)
-				time.Sleep(firstRequestGrace / 4) // the proxy has begun to stop meanwhile
+				<-time.After(firstRequestGrace / 4) // the proxy has begun to stop meanwhile
 			}}, err
 		}
 		go func() { <-secured; stop() }()

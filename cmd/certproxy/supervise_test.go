@@ -63,13 +63,13 @@ func TestTheWatchdogIsFedWhileTheProxyAnswers(t *testing.T) {
 		expect := func(when string, want int64) {
 			t.Helper()
 			fed.Store(0)
-			time.Sleep(time.Minute)
+			<-time.After(time.Minute)
 			synctest.Wait()
 			if got := fed.Load(); got != want {
 				t.Errorf("%s: fed %d times in a minute; want %d", when, got, want)
 			}
 		}
-		time.Sleep(time.Second) // between two ticks
+		<-time.After(time.Second) // between two ticks
 		expect("it answers", 6)
 		hangs.Store(true)
 		expect("it hangs", 0)

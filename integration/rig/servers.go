@@ -110,11 +110,14 @@ func HAProxyRequire(t testing.TB, id *Identities, tls string) *Server {
 
 // Registry is docker-registry with clientcas. It cannot be told to speak only
 // TLS 1.2: "" is 1.2 and 1.3.
-func Registry(t testing.TB, id *Identities, tls string) *Server {
+func Registry(t testing.TB, id *Identities, tls string) *Server { return RegistryIn(t, nil, id, tls) }
+
+// RegistryIn is [Registry] in a network.
+func RegistryIn(t testing.TB, in *Network, id *Identities, tls string) *Server {
 	t.Helper()
 	Need(t, "docker-registry")
 	s := newServer(t, id, tls)
-	Start(t, Process{Args: []string{"docker-registry", "serve", render(t, s.Dir, "registry.yml", s)}, Port: s.Port})
+	Start(t, Process{Args: []string{"docker-registry", "serve", render(t, s.Dir, "registry.yml", s)}, In: in, Port: s.Port})
 	return s
 }
 

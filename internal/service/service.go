@@ -36,7 +36,7 @@ type Machine struct {
 	Run  func(args ...string) error // runs a command; nil runs it here
 }
 
-var units = []string{"certproxy.service", "certproxy.socket"}
+func units() []string { return []string{"certproxy.service", "certproxy.socket"} }
 
 // Install returns what makes the program at an absolute path a service that runs now and
 // at each start of the machine. Units that somebody else wrote are an error.
@@ -52,7 +52,7 @@ func (m Machine) Install(program string) ([]Step, error) {
 	if _, err := os.Stat(m.path(certs)); errors.Is(err, fs.ErrNotExist) {
 		steps = append(steps, m.command("install", "-d", "-m", "2750", "-g", user, m.path(certs)))
 	}
-	for _, name := range units {
+	for _, name := range units() {
 		step, err := m.unit(name, program)
 		if err != nil {
 			return nil, err
@@ -71,7 +71,7 @@ func (m Machine) Install(program string) ([]Step, error) {
 // all goes if purge is set.
 func (m Machine) Uninstall(purge bool) ([]Step, error) {
 	var steps []Step
-	for _, name := range units {
+	for _, name := range units() {
 		path := m.path("/etc/systemd/system/" + name)
 		text, err := os.ReadFile(path)
 		switch {
