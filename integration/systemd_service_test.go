@@ -244,3 +244,30 @@ func TestServiceInstallOnAMachineWithoutPackages(t *testing.T) {
 		t.Error("the user is left after a purge")
 	}
 }
+
+// Keys that stay root's alone are handed to the service as credentials, as docs/systemd.md
+// says.
+func TestRootsKeysAreHandedOverAsCredentials(t *testing.T) {
+	t.Parallel()
+	m, id, server := bootService(t, nil)
+	host := hostOf(server)
+	m.OK(t, "rm", "-r", filepath.Join("/etc/certproxy/certs.d", host))
+	id.Good.WritePair(filepath.Join(m.Root, "root/keys"), "client")
+	id.CA.WriteRoot(filepath.Join(m.Root, "root/keys"), "ca")
+	m.OK(t, "chmod", "-R", "go=", "/root/keys")
+	// A colon would separate the two paths.
+	dir := "/etc/certproxy/certs.d/" + strings.ReplaceAll(host, ":", "_") + "_"
+	m.OK(t, "mkdir", "-p", dir)
+	drop := "[Service]\n"
+	for _, file := range []string{"client.cert", "client.key", "ca.crt"} {
+		drop += "LoadCredential=" + file + ":/root/keys/" + file + "\n"
+	}
+	rig.Write(t, m.Root, "etc/systemd/system/certproxy.service.d/keys.conf", []byte(drop+"BindReadOnlyPaths=%d:"+dir+"\n"), 0o644)
+	m.OK(t, "systemctl", "enable", "--now", "certproxy.socket")
+	if got := ask(t, m, host); got != "CN=good" {
+		t.Errorf("with credentials: %s", got)
+	}
+	if got := m.OK(t, "certproxy", "status"); !strings.Contains(got, host+"  intercept") {
+		t.Errorf("status: %s", got)
+	}
+}
