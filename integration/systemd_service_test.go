@@ -151,7 +151,7 @@ func TestRestartsRefuseNoConnection(t *testing.T) {
 	for range 4 {
 		go func() { answers <- m.Run(t, "sh", "-c", script).Stdout }()
 	}
-	time.Sleep(500 * time.Millisecond)
+	<-time.After(500 * time.Millisecond) // in the middle of it
 	pid := show(t, m, "MainPID")
 	m.OK(t, "kill", "-KILL", pid)
 	aborted := 0
