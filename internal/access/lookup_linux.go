@@ -52,18 +52,17 @@ func (l *Lookup) Peer(conn net.Conn) *Peer {
 		return &Peer{Local: true, Why: err}
 	}
 	peer := &Peer{Local: true, Why: ErrNotSupported}
-	err = raw.Control(func(fd uintptr) { peer = l.peer(int(fd)) })
+	err = raw.Control(func(fd uintptr) { peer = l.peer(int(fd), conn) })
 	if err != nil {
 		return &Peer{Local: true, Why: fmt.Errorf("connection is closed: %w", err)}
 	}
 	return peer
 }
 
-func (l *Lookup) peer(fd int) *Peer {
+func (l *Lookup) peer(fd int, conn net.Conn) *Peer {
 	remote, err := unix.Getpeername(fd)
 	if err != nil {
-		// The address is not known any more, either: neither lists nor networks permit it.
-		return &Peer{Local: true, Why: fmt.Errorf("%w: %w", ErrGone, err)}
+		return gonePeer(conn, fmt.Errorf("%w: %w", ErrGone, err))
 	}
 	if _, ok := remote.(*unix.SockaddrUnix); ok {
 		return l.unixPeer(fd)
@@ -91,6 +90,21 @@ func (l *Lookup) peer(fd int) *Peer {
 	}
 	peer.Way, peer.uid = BySocketTable, uid
 	return peer
+}
+
+// gonePeer is for a connection that was reset: the kernel has let go of the client's
+// address, but not of what it sent before, which will be read and answered. So where it came from
+// still matters, and was noted when it was accepted: to users of this machine tunnels are open.
+func gonePeer(conn net.Conn, why error) *Peer {
+	remote, ok := conn.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return &Peer{Local: true, Why: why} // a unix socket
+	}
+	client := remote.AddrPort().Addr().Unmap()
+	if own, ok := conn.LocalAddr().(*net.TCPAddr); ok && own.AddrPort().Addr().Unmap() == client || isOwn(client) {
+		return &Peer{Local: true, Addr: client, Why: why}
+	}
+	return &Peer{Addr: client, Why: why}
 }
 
 // owner returns the uid that owns the client's end of our connection.

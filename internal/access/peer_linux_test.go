@@ -283,6 +283,43 @@ func TestAClientThatResetIsNobody(t *testing.T) {
 	wantGone(t, newLookup(t).Peer(server))
 }
 
+// A client on another machine can send its request and a reset behind it, before it is
+// asked about. What it sent can be read all the same, so it must not pass for somebody here: to
+// those tunnels are open.
+func TestAClientOfAnotherMachineThatResetIsNobodyHere(t *testing.T) {
+	client, server := connected(t)
+	if _, err := client.Write([]byte("CONNECT")); err != nil {
+		t.Fatal(err)
+	}
+	client.SetLinger(0)
+	client.Close()
+	if text, err := io.ReadAll(server); string(text) != "CONNECT" {
+		t.Fatalf("read %q, %v; want what was sent before the reset", text, err)
+	}
+	elsewhere := netip.MustParseAddr("203.0.113.9")
+	p := newLookup(t).Peer(fromElsewhere{server.(*net.TCPConn), &net.TCPAddr{IP: elsewhere.AsSlice(), Port: 4000}})
+	if uid, known := p.UID(); known || p.Local || p.Addr != elsewhere || !errors.Is(p.Why, ErrGone) {
+		t.Errorf("peer = uid %d, known %v, local %v, addr %v, why %v, want a peer of 203.0.113.9, ErrGone", uid, known, p.Local, p.Addr, p.Why)
+	}
+	everybody, err := Parse(Lists{Users: []string{"*"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []Request{{Use: Tunnel, Host: "a:443"}, {Use: Identities, Host: "a:443", Global: everybody}} {
+		if Decide(p, r) == nil {
+			t.Errorf("it may: %+v", r)
+		}
+	}
+}
+
+// fromElsewhere is a connection that was accepted from another machine.
+type fromElsewhere struct {
+	*net.TCPConn
+	from net.Addr
+}
+
+func (c fromElsewhere) RemoteAddr() net.Addr { return c.from }
+
 func TestAConnectionThatWeEndedIsOfNobody(t *testing.T) {
 	client, server := connected(t)
 	client.Close()
