@@ -206,9 +206,29 @@ func TestAForwardListenerServesNoPageOfAnotherSite(t *testing.T) {
 		"POST / HTTP/1.1\r\nHost: " + addr + "\r\nSec-Fetch-Site: same-site\r\nContent-Length: 0\r\n\r\n": 421,
 		"GET http://" + host + "/ HTTP/1.1\r\nHost: " + host + "\r\n\r\n":                                 421,
 		"CONNECT " + host + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n":                                     421,
+		// Chromium says nothing but the origin when a page opens a WebSocket.
+		"GET / HTTP/1.1\r\nHost: " + addr + "\r\nOrigin: https://evil.example\r\n" + webSocket + "\r\n":      421,
+		"GET / HTTP/1.1\r\nHost: " + addr + "\r\nOrigin: http://127.0.0.1:1\r\n" + webSocket + "\r\n":        421,
+		"GET / HTTP/1.1\r\nHost: " + addr + "\r\nOrigin: null\r\n" + webSocket + "\r\n":                      421,
+		"POST / HTTP/1.1\r\nHost: " + addr + "\r\nOrigin: https://evil.example\r\nContent-Length: 0\r\n\r\n": 421,
 	} {
 		if resp, _ := askRaw(t, addr, request); resp.StatusCode != want {
 			t.Errorf("%q: %s, want %d", request, resp.Status, want)
+		}
+	}
+}
+
+const webSocket = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n"
+
+// Libraries for WebSockets name the origin that they were told to go to.
+func TestAForwardListenerServesItsOwnOrigin(t *testing.T) {
+	r := newRig(t)
+	host := r.server(naming)
+	r.list(host, "a")
+	addr := r.forward(host)
+	for _, origin := range []string{"http://" + addr, "HTTP://" + strings.ToUpper(addr), "https://" + host, "https://" + strings.ToUpper(host), "https://" + addr} {
+		if resp, body := askRaw(t, addr, "GET / HTTP/1.1\r\nHost: "+addr+"\r\nOrigin: "+origin+"\r\n\r\n"); resp.StatusCode != http.StatusOK {
+			t.Errorf("Origin %s: %s %s", origin, resp.Status, body)
 		}
 	}
 }

@@ -43,6 +43,11 @@ func forOurselves(r *http.Request, authority string) *refusal {
 	default:
 		return no("a page of another site sent this request", "use a tool, or open the address yourself")
 	}
+	for _, origin := range r.Header["Origin"] {
+		if !isOwnOrigin(origin, r.Host, authority) {
+			return no("a page of another site sent this request: its Origin is "+printable(origin, 100), "use a tool, or open the address yourself")
+		}
+	}
 	if r.URL.Host != "" || r.URL.Scheme != "" {
 		return no("an absolute URL on a listener that is one host", "send the path alone, or use a proxy listener")
 	}
@@ -55,6 +60,17 @@ func forOurselves(r *http.Request, authority string) *refusal {
 	}
 	return no("the request's Host "+printable(r.Host, 100)+" is neither this listener nor "+authority,
 		"ask by the listener's address, by localhost, or by "+hostName(authority))
+}
+
+// isOwnOrigin reports whether an Origin (RFC 6454) is this listener's own, under the name
+// by which it was asked, or the host's. Of a page that opens a WebSocket, Chromium sends it and no
+// Sec-Fetch-Site, and lets the page read what comes.
+func isOwnOrigin(origin, listener, authority string) bool {
+	if name, ok := cutPrefixFold(origin, "http://"); ok {
+		return strings.EqualFold(name, listener)
+	}
+	name, ok := cutPrefixFold(origin, "https://") // the listener's own where it speaks TLS
+	return ok && (strings.EqualFold(name, listener) || sameAuthority(name, authority, false))
 }
 
 // isOwnName reports whether the Host of a request is an address, or localhost: no page
