@@ -58,6 +58,11 @@ func (id *identity) sendHTTP1(o *outcome, req *http.Request, body *replay, how p
 		return
 	}
 	o.conn, o.reused = conn, conn.used
+	if authenticatesConnection(req.Header) {
+		if conn.client = clientConnOf(req.Context()); conn.client == nil {
+			conn.client = new(clientConn) // nobody's ever again
+		}
+	}
 	s := newSending(conn, req, body.reader(how.keep), how.patience)
 	s.interim, s.client = how.interim, how.client
 	s.decideExpect(how)
@@ -81,11 +86,12 @@ func (id *identity) sendHTTP1(o *outcome, req *http.Request, body *replay, how p
 // is surely open, or a new one.
 func (id *identity) acquire(req *http.Request, body *replay, how plan) (*upstreamConn, error) {
 	if !how.fresh {
+		client := clientConnOf(req.Context())
 		if hasEffects(req) || body.exists() && !how.keep {
-			if c := id.idle.take(surelyOpen, 0); c != nil {
+			if c := id.idle.take(client, surelyOpen, 0); c != nil {
 				return c, nil
 			}
-		} else if c := id.idle.take(id.idle.timeout, surelyOpen); c != nil {
+		} else if c := id.idle.take(client, id.idle.timeout, surelyOpen); c != nil {
 			return c, nil
 		}
 	}

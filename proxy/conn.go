@@ -26,6 +26,8 @@ type upstreamConn struct {
 	out  requestWriter
 	used bool // it has carried a request before this one
 
+	client *clientConn // whose alone it is, because they have authenticated on it; nil for nobody's
+
 	forwarding *upstreamproxy.Forwarding // how requests are written to a proxy of the site; nil for the host itself
 
 	// shared reports that it speaks HTTP/2: many requests are on it at once, and

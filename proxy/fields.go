@@ -64,6 +64,18 @@ func hasToken(lists []string, token string) bool {
 	return false
 }
 
+// authenticatesConnection reports whether a request authenticates its connection, and all
+// that follows on it, rather than itself (RFC 4559 section 6, [MS-NTHT]).
+func authenticatesConnection(h http.Header) bool {
+	for _, v := range h["Authorization"] {
+		scheme, _, _ := strings.Cut(textproto.TrimString(v), " ")
+		if strings.EqualFold(scheme, "NTLM") || strings.EqualFold(scheme, "Negotiate") {
+			return true
+		}
+	}
+	return false
+}
+
 // upgradeTo returns the protocol that a header asks to switch to, or "".
 func upgradeTo(h http.Header) string {
 	if !hasToken(h["Connection"], "upgrade") {

@@ -64,15 +64,16 @@ func (everybody) Name() string                     { return "" }
 type visit struct {
 	client        string // address
 	visitor       Visitor
-	authorization string // Proxy-Authorization
-	authority     string // canonical name:port of the host
+	conn          *clientConn // nil in tests without a door
+	authorization string      // Proxy-Authorization
+	authority     string      // canonical name:port of the host
 }
 
 // newVisit returns the visit of a request that came in by a door.
 func newVisit(r *http.Request) visit {
-	v := visit{client: r.RemoteAddr, visitor: everybody{}, authorization: r.Header.Get("Proxy-Authorization")}
-	if visitor, ok := r.Context().Value(visitorKey{}).(Visitor); ok {
-		v.visitor = visitor
+	v := visit{client: r.RemoteAddr, visitor: everybody{}, conn: clientConnOf(r.Context()), authorization: r.Header.Get("Proxy-Authorization")}
+	if v.conn != nil {
+		v.visitor = v.conn.visitor
 	}
 	if v.client == "@" || v.client == "" {
 		v.client = "unix socket"
@@ -80,7 +81,19 @@ func newVisit(r *http.Request) visit {
 	return v
 }
 
-type visitorKey struct{}
+// A clientConn is one client connection. It is compared by its address.
+type clientConn struct{ visitor Visitor }
+
+type clientConnKey struct{}
+
+// clientConnOf returns the client connection that a request came over, or nil.
+func clientConnOf(ctx context.Context) *clientConn {
+	if inner, ok := ctx.Value(interceptKey{}).(*interceptedConn); ok {
+		return inner.connect.conn
+	}
+	a, _ := ctx.Value(clientConnKey{}).(*clientConn)
+	return a
+}
 
 // who is what logs say about the client.
 func (v *visit) who() []zap.Field {

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -25,16 +26,17 @@ type pool struct {
 
 	mu     sync.Mutex
 	idle   []*upstreamConn // the one used last comes last
+	bound  int             // how many of them are a single client's
 	closed bool
 	timer  *time.Timer // runs sweep while there are idle connections
 }
 
-// take returns a connection whose other side has not closed it, or nil. It was used
-// within the given time. Of one that was used within the time of trust it is not asked
+// take returns a connection for a client whose other side has not closed it, or nil. It was
+// used within the given time. Of one that was used within the time of trust it is not asked
 // whether it is open: that is a system call, and it nearly always is.
-func (p *pool) take(within, trust time.Duration) *upstreamConn {
+func (p *pool) take(client *clientConn, within, trust time.Duration) *upstreamConn {
 	for {
-		c := p.pop(within)
+		c := p.pop(client, within)
 		if c == nil || trust > 0 && time.Since(c.idleSince) < trust && !c.wire.atHand() || c.open() {
 			return c
 		}
@@ -42,17 +44,37 @@ func (p *pool) take(within, trust time.Duration) *upstreamConn {
 	}
 }
 
-func (p *pool) pop(within time.Duration) *upstreamConn {
+func (p *pool) pop(client *clientConn, within time.Duration) *upstreamConn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	last := len(p.idle) - 1
-	if last < 0 || time.Since(p.idle[last].idleSince) > within {
+	i := len(p.idle) - 1
+	if p.bound > 0 {
+		i = p.choose(client)
+	}
+	if i < 0 || time.Since(p.idle[i].idleSince) > within {
 		return nil
 	}
-	c := p.idle[last]
-	p.idle[last] = nil
-	p.idle = p.idle[:last]
+	c := p.idle[i]
+	p.idle = slices.Delete(p.idle, i, i+1)
+	if c.client != nil {
+		p.bound--
+	}
 	return c
+}
+
+// choose returns the place of the connection used last that is the client's alone, else of the
+// one that is nobody's, or -1.
+func (p *pool) choose(client *clientConn) int {
+	free := -1
+	for i, c := range slices.Backward(p.idle) {
+		switch {
+		case c.client != nil && c.client == client:
+			return i
+		case c.client == nil && free < 0:
+			free = i
+		}
+	}
+	return free
 }
 
 // put keeps a connection, or closes it when there are enough or the pool is closed.
@@ -65,6 +87,9 @@ func (p *pool) put(c *upstreamConn) {
 		return
 	}
 	p.idle = append(p.idle, c)
+	if c.client != nil {
+		p.bound++
+	}
 	if p.timer == nil {
 		p.timer = time.AfterFunc(p.interval(), p.sweep)
 	}
@@ -81,8 +106,11 @@ func (p *pool) sweep() {
 	for _, c := range p.idle {
 		if time.Since(c.idleSince) < p.timeout && c.open() {
 			kept = append(kept, c)
-		} else {
-			c.close()
+			continue
+		}
+		c.close()
+		if c.client != nil {
+			p.bound--
 		}
 	}
 	clear(p.idle[len(kept):])
@@ -105,5 +133,5 @@ func (p *pool) close() {
 	for _, c := range p.idle {
 		c.close()
 	}
-	p.idle = nil
+	p.idle, p.bound = nil, 0
 }

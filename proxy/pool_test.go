@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"crypto/tls"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -192,5 +194,55 @@ func TestAnUpgradedConnectionIsNeverUsedAgain(t *testing.T) {
 	r.logged("request served") // only then is the connection given back, or up
 	if n := r.identities(host)[0].idle.age(0); n != 0 {
 		t.Errorf("%d connections are kept", n)
+	}
+}
+
+// Some schemes of authentication are about the connection and not the request (RFC 4559 section
+// 6): whatever comes over it afterwards is answered as whoever authenticated first. Such a
+// connection is that one client's, who needs it for the next message of the same scheme.
+func TestAConnectionThatAClientHasAuthenticatedIsNobodyElses(t *testing.T) {
+	for _, scheme := range []string{"NTLM", "Negotiate", "ntlm"} {
+		r := newRig(t)
+		answer := func(w http.ResponseWriter, req *http.Request) { _, _ = io.WriteString(w, req.RemoteAddr) }
+		host := r.server(answer)
+		r.list(host, "a")
+		plain := httptest.NewServer(http.HandlerFunc(answer))
+		defer plain.Close()
+		for name, dial := range map[string]func() (net.Conn, *bufio.Reader, string){
+			"inside CONNECT": func() (net.Conn, *bufio.Reader, string) {
+				conn, br := r.secure(host, "localhost")
+				return conn, br, "GET / HTTP/1.1\r\nHost: " + host + "\r\n"
+			},
+			"absolute URL": func() (net.Conn, *bufio.Reader, string) {
+				conn := r.dial()
+				return conn, bufio.NewReader(conn), "GET " + plain.URL + "/ HTTP/1.1\r\nHost: x\r\n"
+			},
+		} {
+			t.Run(scheme+" "+name, func(t *testing.T) {
+				one, oneReads, request := dial()
+				two, twoReads, _ := dial()
+				ask := func(conn net.Conn, br *bufio.Reader, fields string) string {
+					_, _ = io.WriteString(conn, request+fields+"\r\n")
+					resp, err := http.ReadResponse(br, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					body, err := io.ReadAll(resp.Body)
+					if err != nil || resp.StatusCode != http.StatusOK {
+						t.Fatalf("%s %q, %v", resp.Status, body, err)
+					}
+					return string(body)
+				}
+				mine := ask(one, oneReads, "Authorization: "+scheme+" TlRMTVNTUAABAAAA\r\n")
+				for range 3 {
+					if other := ask(two, twoReads, ""); other == mine {
+						t.Errorf("another client's request goes over the same connection")
+					}
+					if again := ask(one, oneReads, ""); again != mine {
+						t.Errorf("the client's next request goes over another connection, which knows nothing of it")
+					}
+				}
+			})
+		}
 	}
 }
