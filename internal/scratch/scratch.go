@@ -37,7 +37,11 @@ type Dir struct {
 // killed processes have left there. guardian returns the command that calls [Guard]
 // with its standard input; nil, or one that cannot be started, leaves that to the next New.
 func New(guardian func(dir string) *exec.Cmd) (*Dir, error) {
-	parent := os.TempDir()
+	// Whoever is told of the path, the guardian among them, may be in another directory.
+	parent, err := filepath.Abs(os.TempDir())
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a private directory: %w; set TMPDIR to one with its whole path", err)
+	}
 	sweep(parent)
 	d, err := create(parent)
 	if err != nil {
@@ -114,11 +118,17 @@ func (d *Dir) Close() error {
 // Guard is the guardian's work: it waits until the other end of the pipe is closed,
 // and removes the directory then.
 func Guard(pipe io.Reader, dir string) error {
-	if !strings.HasPrefix(filepath.Base(dir), prefix) {
+	if !isName(filepath.Base(dir)) {
 		return fmt.Errorf("%s is not a directory that certproxy exec has made", dir)
 	}
 	_, _ = io.Copy(io.Discard, pipe) // nothing is ever written
 	return os.RemoveAll(dir)
+}
+
+// isName reports whether a name is one that [os.MkdirTemp] makes for us.
+func isName(name string) bool {
+	number, ok := strings.CutPrefix(name, prefix)
+	return ok && number != "" && strings.Trim(number, "0123456789") == ""
 }
 
 // sweep removes the directories that nobody has locked. Those of other users are not
@@ -129,6 +139,9 @@ func sweep(parent string) {
 		return
 	}
 	for _, path := range left {
+		if !isName(filepath.Base(path)) {
+			continue
+		}
 		if dead, unlock := abandoned(path); dead {
 			_ = os.RemoveAll(path)
 			unlock()
@@ -143,7 +156,7 @@ func abandoned(path string) (bool, func()) {
 		return false, nil
 	}
 	info, err := f.Stat()
-	if err != nil || !info.IsDir() || !ours(info) || lockDir(f, false) != nil {
+	if err != nil || !info.IsDir() || info.Mode().Perm() != 0o700 || !ours(info) || lockDir(f, false) != nil {
 		_ = f.Close()
 		return false, nil
 	}

@@ -178,3 +178,43 @@ func TestADirectoryThatCannotBeMadeIsExplained(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// The command may change its directory, and the guardian is in another one.
+func TestARelativeTMPDIRIsMeantFromWhereWeAre(t *testing.T) {
+	where := t.TempDir()
+	t.Chdir(where)
+	if err := os.Mkdir("tmp", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", "tmp")
+	d, err := New(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if filepath.Dir(d.Path) != filepath.Join(where, "tmp") {
+		t.Errorf("the directory is %s, below %s", d.Path, where)
+	}
+}
+
+// A user may have directories of such names that they have made themselves.
+func TestNothingIsSweptThatWeHaveNotMade(t *testing.T) {
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	dead := filepath.Join(tmp, prefix+"123")
+	for path, mode := range map[string]os.FileMode{dead: 0o700, filepath.Join(tmp, prefix+"notes"): 0o700, filepath.Join(tmp, prefix+"456"): 0o755, filepath.Join(tmp, prefix): 0o700} {
+		if err := os.Mkdir(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d, err := New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(left(t, tmp), " "); got != prefix+" "+prefix+"456 "+prefix+"notes" {
+		t.Errorf("left: %s", got)
+	}
+}
