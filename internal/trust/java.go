@@ -37,7 +37,7 @@ func NewJava(getenv func(string) string) *Java {
 	for _, place := range []string{"lib/security/cacerts", "jre/lib/security/cacerts"} {
 		// keytool writes a file anew: what a link leads to is to be written, not the link.
 		if store, err := filepath.EvalSymlinks(filepath.Join(home, place)); err == nil {
-			j.store = store
+			j.store, j.run = store, asOwner(home, j.tool, store)
 			break
 		}
 	}

@@ -23,7 +23,7 @@ func NewNSS(home string) *NSS {
 	if err != nil {
 		tool = ""
 	}
-	return &NSS{home: home, run: run, tool: tool}
+	return &NSS{home: home, run: asOwner(home), tool: tool}
 }
 
 // Name implements Store.

@@ -148,9 +148,20 @@ func cause(err error) error {
 type runner func(ctx context.Context, stdin string, args ...string) ([]byte, error)
 
 func run(ctx context.Context, stdin string, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	cmd.Stdin = strings.NewReader(stdin)
-	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	return runWith(func(cmd *exec.Cmd) { cmd.Env = append(os.Environ(), "LC_ALL=C") })(ctx, stdin, args...)
+}
+
+// runWith returns a runner that has each command set up.
+func runWith(setUp func(*exec.Cmd)) runner {
+	return func(ctx context.Context, stdin string, args ...string) ([]byte, error) {
+		cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+		cmd.Stdin = strings.NewReader(stdin)
+		setUp(cmd)
+		return output(cmd)
+	}
+}
+
+func output(cmd *exec.Cmd) ([]byte, error) {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
@@ -161,7 +172,7 @@ func run(ctx context.Context, stdin string, args ...string) ([]byte, error) {
 		if said != "" {
 			said = ": " + said
 		}
-		return nil, fmt.Errorf("%s failed (%w)%s", filepath.Base(args[0]), err, said)
+		return nil, fmt.Errorf("%s failed (%w)%s", filepath.Base(cmd.Args[0]), err, said)
 	}
 	return stdout.Bytes(), nil
 }
