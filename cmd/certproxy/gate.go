@@ -45,7 +45,7 @@ type visitor struct {
 	peer *access.Peer
 
 	certified string                 // the name that its certificate proves; empty for none
-	proven    atomic.Pointer[string] // the name last proven by a password; nil for none
+	proven    atomic.Pointer[string] // the name that the last request has proven by a password; nil for none
 }
 
 // UID implements proxy.Visitor.
@@ -61,6 +61,17 @@ func (v *visitor) Name() string {
 
 // May implements proxy.Visitor. A password is looked at only where it decides.
 func (v *visitor) May(ctx context.Context, ask proxy.Ask) *proxy.Denial {
+	name, denied := v.may(ctx, ask)
+	if name != "" {
+		v.proven.Store(&name)
+	} else if v.proven.Load() != nil {
+		v.proven.Store(nil)
+	}
+	return denied
+}
+
+// may returns also the name that a password has proven.
+func (v *visitor) may(ctx context.Context, ask proxy.Ask) (name string, denied *proxy.Denial) {
 	now := v.gate.settings.current.Load()
 	r := access.Request{Host: ask.Host, Authenticated: v.certified, Global: now.policies.global, ForHost: now.policies.hosts[ask.Host]}
 	if ask.Use == proxy.UseTunnel {
@@ -68,25 +79,23 @@ func (v *visitor) May(ctx context.Context, ask proxy.Ask) *proxy.Denial {
 	}
 	refused := access.Decide(v.peer, r)
 	if refused == nil {
-		return nil
+		return "", nil
 	}
 	hint := now.hint(refused, v.peer)
 	if !refused.Authenticate || now.passwords == nil {
-		return &proxy.Denial{Text: refused.Reason, Hint: hint}
+		return "", &proxy.Denial{Text: refused.Reason, Hint: hint}
 	}
 	if ask.Authorization == "" {
-		return &proxy.Denial{Text: refused.Reason, Hint: "send a user and a password of the htpasswd file, as in http://USER:PASSWORD@HOST:PORT; or " + hint, Challenge: true}
+		return "", &proxy.Denial{Text: refused.Reason, Hint: "send a user and a password of the htpasswd file, as in http://USER:PASSWORD@HOST:PORT; or " + hint, Challenge: true}
 	}
-	name, denied := v.authenticate(ctx, now.passwords, ask.Authorization)
-	if denied != nil {
-		return denied
+	if name, denied = v.authenticate(ctx, now.passwords, ask.Authorization); denied != nil {
+		return "", denied
 	}
-	v.proven.Store(&name)
 	r.Authenticated = name
 	if refused = access.Decide(v.peer, r); refused != nil {
-		return &proxy.Denial{Text: refused.Reason, Hint: now.hint(refused, v.peer)}
+		return name, &proxy.Denial{Text: refused.Reason, Hint: now.hint(refused, v.peer)}
 	}
-	return nil
+	return name, nil
 }
 
 // authenticate returns the user of Basic credentials (RFC 7617).

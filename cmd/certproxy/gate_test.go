@@ -1,12 +1,18 @@
 package main
 
 import (
+	"encoding/base64"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"go.uber.org/zap"
+
 	"github.com/certproxy/certproxy/internal/access"
 	"github.com/certproxy/certproxy/internal/config"
+	"github.com/certproxy/certproxy/proxy"
 )
 
 // What a refusal advises has to work: a line in the file does nothing where a flag or a
@@ -53,5 +59,32 @@ func TestTheHintOfARefusalIsForWhereTheListIs(t *testing.T) {
 				t.Errorf("hint %q, which would not help", hint)
 			}
 		})
+	}
+}
+
+// A proxy in front of this one sends requests of many users over one connection: what one has
+// proven is not said of the next.
+func TestANameIsProvenForOneRequestAlone(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "passwords")
+	const ofPW = "$2a$04$9LaFXHR9TA0AGNvuVdnMq.Z1PdAvamhyx.T5KE4jUwwr6BsWqVDhy"
+	if err := os.WriteFile(file, []byte("alice:"+ofPW+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, err := sources{flags: []config.Setting{preset("htpasswd", file), preset("admin", "off")}}.plan(nil, func(string) string { return "" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &visitor{gate: &gate{settings: newSettings(p), log: zap.NewNop()}, peer: &access.Peer{Addr: netip.MustParseAddr("192.0.2.1"), Why: access.ErrRemote}}
+	for _, step := range []struct{ credentials, name string }{
+		{"alice:pw", "alice"}, {"alice:no", ""}, {"alice:pw", "alice"}, {"", ""}, {"alice:pw", "alice"},
+	} {
+		authorization := ""
+		if step.credentials != "" {
+			authorization = "Basic " + base64.StdEncoding.EncodeToString([]byte(step.credentials))
+		}
+		denied := v.May(t.Context(), proxy.Ask{Host: "registry.example:443", Authorization: authorization})
+		if (denied == nil) != (step.name != "") || v.Name() != step.name {
+			t.Errorf("after %q: denied %v, the name is %q, want %q", step.credentials, denied, v.Name(), step.name)
+		}
 	}
 }
