@@ -34,7 +34,7 @@ func (p *Proxy) serveAbsolute(w http.ResponseWriter, r *http.Request) {
 			return nil, unlistedRefusal(plain)
 		}
 		originForm(r)
-		return p.upstreams.unlisted(scheme, plain), nil
+		return p.upstreams.unlisted(origin{scheme, plain, v.isOther()}), nil
 	})
 }
 

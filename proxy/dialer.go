@@ -35,9 +35,15 @@ func newDialer(config Config) *dialer {
 		// of ours gets past it.
 		d.dial = (&net.Dialer{
 			KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 6},
-			Control: func(_, addr string, _ syscall.RawConn) error {
-				if ap, err := netip.ParseAddrPort(addr); err == nil && d.isOwn(ap) {
+			ControlContext: func(ctx context.Context, network, addr string, c syscall.RawConn) error {
+				ap, err := netip.ParseAddrPort(addr)
+				switch {
+				case err != nil:
+					return nil
+				case d.isOwn(ap):
 					return errLoop
+				case config.Disown != nil && ctx.Value(forOthersKey{}) != nil && isLocal(ap.Addr().WithZone("").Unmap()):
+					return config.Disown(network, c)
 				}
 				return nil
 			},
@@ -53,6 +59,13 @@ func (d *dialer) newWire(raw net.Conn) *wire {
 	d.open.Add(1)
 	return w
 }
+
+// forOthers says of the connections made with a context that they are for another user.
+func forOthers(ctx context.Context) context.Context {
+	return context.WithValue(ctx, forOthersKey{}, true)
+}
+
+type forOthersKey struct{}
 
 // connect reaches name:port within the time given; zero sets no bound.
 func (d *dialer) connect(ctx context.Context, authority string, within time.Duration) (net.Conn, error) {

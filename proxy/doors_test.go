@@ -9,9 +9,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -319,6 +322,64 @@ func TestTheGateIsAskedAtEveryDoor(t *testing.T) {
 	}
 	if entry := r.logged("request refused"); entry["uid"] != uint64(65534) && entry["uid"] != uint32(65534) {
 		t.Errorf("logged %v", entry)
+	}
+}
+
+// A uidGate admits everybody as one user.
+type uidGate struct{ uid atomic.Uint32 }
+
+func (g *uidGate) Arrived(net.Conn) Visitor         { return g }
+func (g *uidGate) May(context.Context, Ask) *Denial { return nil }
+func (g *uidGate) UID() (uint32, bool)              { return g.uid.Load(), true }
+func (g *uidGate) Name() string                     { return "" }
+
+// What other users have carried to this machine is not to count as ours there; a connection
+// that was made for ourselves is not lent to them either.
+func TestConnectionsForOthersAreDisowned(t *testing.T) {
+	var disowned atomic.Int32
+	gate := &uidGate{}
+	r := newRig(t, func(c *Config) {
+		c.Gate = gate
+		c.Disown = func(network string, _ syscall.RawConn) error {
+			if network != "tcp4" {
+				t.Errorf("network %s", network)
+			}
+			disowned.Add(1)
+			return nil
+		}
+	})
+	listed := r.server(naming)
+	r.list(listed, "a")
+	plain := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer plain.Close()
+	other := strings.TrimPrefix(plain.URL, "http://")
+	for _, test := range []struct {
+		uid     uint32
+		request string
+		want    int32
+	}{
+		{0, "CONNECT " + other, 0},
+		{uint32(os.Geteuid()), "GET " + plain.URL + "/", 0},
+		{65533, "GET " + plain.URL + "/", 1},
+		{65533, "GET " + plain.URL + "/", 0}, // the connection is kept
+		{65533, "CONNECT " + other, 1},
+		{65533, "GET http://" + listed + "/", 0}, // under its own identity
+	} {
+		gate.uid.Store(test.uid)
+		disowned.Store(0)
+		conn := r.dial()
+		_, _ = io.WriteString(conn, test.request+" HTTP/1.1\r\nHost: x\r\n\r\n")
+		resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: strings.Fields(test.request)[0]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.StatusCode == http.StatusOK && !strings.HasPrefix(test.request, "CONNECT") {
+			_, _ = io.Copy(io.Discard, resp.Body)
+		}
+		_ = conn.Close()
+		if got := disowned.Load(); got != test.want || resp.StatusCode != http.StatusOK {
+			t.Errorf("uid %d, %s: %s, %d connections disowned, want %d", test.uid, test.request, resp.Status, got, test.want)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"time"
 
@@ -105,6 +106,12 @@ func (v *visit) who() []zap.Field {
 		fields = append(fields, zap.String("user", printable(name, 100)))
 	}
 	return append(fields, zap.String("host", v.authority))
+}
+
+// isOther reports whether the visitor is another user than our own and root, or may be.
+func (v *visit) isOther() bool {
+	uid, known := v.visitor.UID()
+	return !known || uid != 0 && int64(uid) != int64(os.Geteuid())
 }
 
 // may returns nil if the visitor may use the host in this way.

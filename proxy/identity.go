@@ -26,6 +26,7 @@ type identity struct {
 	http2     http2Conns // for what needs HTTP/2
 	retired   atomic.Bool
 	plain     bool        // without TLS: a host without a directory, by http
+	forOthers bool        // for users other than ourselves: a host without a directory
 	asked     atomic.Bool // a full handshake was asked for a certificate
 	config    *Config     // whose watcher is told of handshakes
 	tap       *tap        // notes how connections are made; nil but for a probe
@@ -105,6 +106,9 @@ func (e *handshakeError) Unwrap() error { return e.err }
 // connect makes a connection and its TLS handshake, for HTTP/1.1 or what protocol
 // names instead.
 func (id *identity) connect(ctx context.Context, protocol ...string) (*upstreamConn, error) {
+	if id.forOthers {
+		ctx = forOthers(ctx)
+	}
 	if id.plain {
 		raw, forwarding, err := id.dialer.forward(ctx, id.authority, id.key.settings.ConnectTimeout)
 		if err != nil {

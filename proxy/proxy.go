@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -51,6 +52,11 @@ type Config struct {
 	SystemRoots *x509.CertPool                                                    // CA roots that every host starts with; nil means the system's
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error) // nil dials; tests redirect
 	Logger      *zap.Logger                                                       // nil logs nothing
+
+	// Disown is told of each connection to an address of this machine that carries bytes for
+	// another user than our own and root, before it is made: it is not to count as ours at
+	// its other end. network is "tcp4" or "tcp6". nil lets it.
+	Disown func(network string, c syscall.RawConn) error
 
 	// Whoever watches: see events.go. nil tells nobody.
 	Attempted      func(Attempt)      // told of every attempt

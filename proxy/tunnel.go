@@ -14,7 +14,11 @@ import (
 // owns the client's connection then: nothing of net/http is held by a tunnel that
 // may live for days.
 func (p *Proxy) tunnel(r *http.Request, c *connect, client net.Conn) bool {
-	upstream, err := p.dialer.connect(r.Context(), c.authority, p.config.Host(c.authority).ConnectTimeout)
+	ctx := r.Context()
+	if c.isOther() {
+		ctx = forOthers(ctx)
+	}
+	upstream, err := p.dialer.connect(ctx, c.authority, p.config.Host(c.authority).ConnectTimeout)
 	if err != nil {
 		refused := dialRefusal(c.authority, err)
 		p.log.Warn("tunnel refused", append(c.who(), zap.Int("status", refused.status),

@@ -17,12 +17,15 @@ type unlistedHosts struct {
 	open map[origin]*upstream
 }
 
-// An origin is a scheme and a canonical name:port.
-type origin struct{ scheme, authority string }
+// An origin is a scheme and a canonical name:port, and for whom: connections that are made
+// for ourselves are not for others.
+type origin struct {
+	scheme, authority string
+	forOthers         bool
+}
 
 // unlisted returns the upstream of a host without a directory.
-func (u *upstreams) unlisted(scheme, authority string) *upstream {
-	key := origin{scheme, authority}
+func (u *upstreams) unlisted(key origin) *upstream {
 	l := &u.without
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -39,9 +42,9 @@ func (u *upstreams) unlisted(scheme, authority string) *upstream {
 	if l.open == nil {
 		l.open = map[origin]*upstream{}
 	}
-	up := u.newUpstream(&certs.Host{Name: authority}, nil)
-	up.scheme = scheme
-	up.identities[0].plain = scheme == "http"
+	up := u.newUpstream(&certs.Host{Name: key.authority}, nil)
+	up.scheme = key.scheme
+	up.identities[0].plain, up.identities[0].forOthers = key.scheme == "http", key.forOthers
 	l.open[key] = up
 	return up
 }

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/certproxy/certproxy/certs"
+	"github.com/certproxy/certproxy/internal/access"
 	"github.com/certproxy/certproxy/internal/ca"
 	"github.com/certproxy/certproxy/internal/child"
 	"github.com/certproxy/certproxy/internal/environment"
@@ -202,7 +203,7 @@ func startPrivateProxy(ctx context.Context, o privateOptions) (*privateProxy, er
 	settings := newSettings(&plan{options: o.options})
 	server, err := proxy.New(proxy.Config{
 		Index: store, Leaves: authority, Host: settings.host, Logger: o.log, Attempted: o.refusals.attempted,
-		Gate: gate, UpstreamProxy: o.UpstreamProxy, Getenv: os.Getenv, DrainTimeout: drainPrivate,
+		Gate: gate, Disown: access.Disown, UpstreamProxy: o.UpstreamProxy, Getenv: os.Getenv, DrainTimeout: drainPrivate,
 	})
 	if err != nil {
 		return nil, errors.Join(err, gate.close())

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/certproxy/certproxy/certs"
+	"github.com/certproxy/certproxy/internal/access"
 	"github.com/certproxy/certproxy/internal/ca"
 	"github.com/certproxy/certproxy/proxy"
 	"github.com/certproxy/certproxy/systemd"
@@ -95,7 +96,7 @@ func serve(ctx context.Context, o serveOptions) error {
 	defer func() { _ = gate.lookup.Close() }()
 	wiring := proxy.Config{
 		Index: store, Leaves: authority, RefuseUnlisted: settings.refuseUnlisted, Host: settings.host, Logger: log, Attempted: o.attempted,
-		Gate: gate, UpstreamProxy: p.UpstreamProxy, Getenv: o.getenv,
+		Gate: gate, Disown: access.Disown, UpstreamProxy: p.UpstreamProxy, Getenv: o.getenv,
 		HandshakeTimeout: p.HandshakeTimeout, HeaderTimeout: p.HeaderTimeout, IdleTimeout: p.IdleTimeout, DrainTimeout: p.DrainTimeout,
 	}
 	admin, err := startAdmin(ctx, p, &wiring, store, authority, gate.lookup, log)

@@ -118,6 +118,7 @@ func gonePeer(conn net.Conn, why error) *Peer {
 //     port, whoever's that is;
 //   - the client is gone, and somebody else's new socket has its port: it is in SYN_SENT as
 //     long as our end is in the table, and established only when our end was reset;
+//   - the owner is a certproxy, which carries bytes for somebody else: see [Disown];
 //   - our connection is of another network namespace (a passed socket), and
 //     the same addresses and ports are somebody else's in this one.
 //
@@ -137,6 +138,9 @@ func (l *Lookup) owner(fd int, q question) (uint32, error) {
 	}
 	if client.inode == 0 {
 		return 0, ErrGone
+	}
+	if client.disowned {
+		return 0, ErrDisowned
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {

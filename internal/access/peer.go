@@ -30,6 +30,10 @@ var (
 	// number for: the kernel shows all of those as one overflow uid.
 	ErrUnmapped = errors.New("the client's user has no uid in this user namespace")
 
+	// ErrDisowned is why a peer has no uid that is a certproxy with a connection for
+	// another user: see [Disown].
+	ErrDisowned = errors.New("the connection was made by a certproxy for another user")
+
 	// ErrNotSupported is why a peer of another kind of connection has no uid.
 	ErrNotSupported = errors.New("this kind of connection does not tell its user")
 )

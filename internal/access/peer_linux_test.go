@@ -367,6 +367,34 @@ func TestAListenerOnTheClientsPortIsNotTheClient(t *testing.T) {
 	}
 }
 
+func TestADisownedConnectionIsOfNobody(t *testing.T) {
+	lookup := newLookup(t)
+	for _, addr := range []string{"127.0.0.1:0", "[::1]:0", "[::]:0"} {
+		l := listen(t, "tcp", addr)
+		at := l.Addr().(*net.TCPAddr)
+		for _, to := range []string{"127.0.0.1", "::1"} {
+			if ip := net.ParseIP(to); !at.IP.IsUnspecified() && !at.IP.Equal(ip) {
+				continue
+			}
+			for _, disowned := range []bool{true, false} {
+				var d net.Dialer
+				if disowned {
+					d.Control = func(network, _ string, c syscall.RawConn) error { return Disown(network, c) }
+				}
+				conn, err := d.Dial("tcp", net.JoinHostPort(to, strconv.Itoa(at.Port)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				peer := lookup.Peer(accept(t, l))
+				if _, known := peer.UID(); known == disowned || !peer.Local || disowned && !errors.Is(peer.Why, ErrDisowned) {
+					t.Errorf("%s to %s, disowned %v: known %v, local %v, %v", to, addr, disowned, known, peer.Local, peer.Why)
+				}
+				_ = conn.Close()
+			}
+		}
+	}
+}
+
 func TestAnOverflowUIDIsNobody(t *testing.T) {
 	inContainer := idMap{overflow: 65534, ambiguous: true}
 	for _, c := range []struct {
@@ -403,6 +431,12 @@ func FuzzParseAnswer(f *testing.F) {
 	}
 	f.Add(good)
 	f.Add(good[:40])
+	marked := append(append([]byte{}, good...), 5, 0, diagTOS, 0, mark, 0, 0, 0)
+	native.PutUint32(marked, uint32(len(marked)))
+	if s, _, err := parseAnswer(marked, 7, q); err != nil || !s.disowned {
+		f.Fatalf("a marked answer: %+v, %v", s, err)
+	}
+	f.Add(marked)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, mine, err := parseAnswer(b, 7, q)
 		if err == nil && mine && (len(b) < answerSize || native.Uint32(b[8:]) != 7 || binary.BigEndian.Uint16(b[20:]) != 5) {

@@ -25,6 +25,7 @@ func (q question) reversed() question {
 type socket struct {
 	state      uint8
 	uid, inode uint32
+	disowned   bool
 }
 
 // sizes of struct nlmsghdr, inet_diag_req_v2 and inet_diag_msg.
@@ -33,6 +34,9 @@ const (
 	requestSize  = headerSize + 56
 	answerSize   = headerSize + 72
 	diagByFamily = 20 // SOCK_DIAG_BY_FAMILY
+
+	diagTOS          = 5 // INET_DIAG_TOS, of IPv4
+	diagTrafficClass = 6 // INET_DIAG_TCLASS, of IPv6
 )
 
 // A sockDiag asks the kernel's table of sockets.
@@ -111,6 +115,7 @@ func (q question) message(seq uint32) []byte {
 		req[0] = unix.AF_INET
 	}
 	req[1] = unix.IPPROTO_TCP
+	req[2] = 1<<(diagTOS-1) | 1<<(diagTrafficClass-1)
 	native.PutUint32(req[4:], ^uint32(0)) // states; not looked at for one socket
 	id := req[8:]
 	binary.BigEndian.PutUint16(id[0:], q.local.Port())
@@ -149,7 +154,23 @@ func parseAnswer(b []byte, seq uint32, q question) (s socket, mine bool, err err
 	if !ok || !ok2 || local != q.local || remote != q.remote {
 		return socket{}, true, ErrGone // a listener on the client's port
 	}
-	return socket{state: msg[1], uid: native.Uint32(msg[64:]), inode: native.Uint32(msg[68:])}, true, nil
+	return socket{state: msg[1], uid: native.Uint32(msg[64:]), inode: native.Uint32(msg[68:]), disowned: hasMark(b[answerSize:size])}, true, nil
+}
+
+// hasMark looks for the mark of [Disown] among the attributes (struct rtattr) behind an answer.
+func hasMark(b []byte) bool {
+	native := binary.NativeEndian
+	for len(b) >= 4 {
+		size, kind := int(native.Uint16(b)), native.Uint16(b[2:])
+		if size < 4 || size > len(b) {
+			return false
+		}
+		if (kind == diagTOS || kind == diagTrafficClass) && size > 4 && b[4] == mark {
+			return true
+		}
+		b = b[min(len(b), (size+3)&^3):] // each begins at a multiple of four
+	}
+	return false
 }
 
 func endpoint(family byte, addr, port []byte) (netip.AddrPort, bool) {
