@@ -51,10 +51,11 @@ func Serve(t testing.TB, o Options) *Certproxy {
 	if o.Config != "" {
 		args = append(args, "--config", Write(t, dir, "config.yaml", []byte(o.Config), 0o644))
 	}
+	secrets := Marked()
 	var d *Daemon
 	t.Cleanup(func() { // after it was stopped
 		if d != nil {
-			endedWell(t, d)
+			endedWell(t, d, secrets)
 		}
 	})
 	d = Start(t, Process{
@@ -63,25 +64,36 @@ func Serve(t testing.TB, o Options) *Certproxy {
 		Ready: func(log string) bool { return strings.Contains(log, `"msg":"listening"`) },
 	})
 	d.name = "certproxy"
-	return &Certproxy{
+	p := &Certproxy{
 		Daemon: d,
 		Addr:   d.out.lines("listening")[0].Text("addr"),
 		Certs:  o.Certs,
 		CAFile: filepath.Join(state, "ca.crt"),
 		Admin:  filepath.Join(dir, "admin.sock"),
 	}
+	// Keys come and go while a test runs: those at its beginning and at its end count.
+	p.addKeys(secrets, o, state)
+	t.Cleanup(func() { // before it is stopped
+		p.addKeys(secrets, o, state)
+		p.keepsSecrets(t, secrets)
+	})
+	return p
 }
 
 // endedWell checks what must be so after every test, whatever it showed.
-func endedWell(t testing.TB, d *Daemon) {
+func endedWell(t testing.TB, d *Daemon, secrets *Secrets) {
 	t.Helper()
 	if code := d.cmd.ProcessState.ExitCode(); code != 0 {
 		t.Errorf("certproxy ended with %v after SIGTERM; want exit status 0", d.cmd.ProcessState)
 	}
-	for _, bad := range []string{"panic", "DATA RACE", "-----BEGIN"} {
-		if at := strings.Index(d.Log(), bad); at >= 0 {
-			t.Errorf("certproxy's log has %q: %s", bad, head(d.Log()[at:]))
+	log := d.Log()
+	for _, bad := range []string{"panic", "DATA RACE"} {
+		if at := strings.Index(log, bad); at >= 0 {
+			t.Errorf("certproxy's log has %q: %s", bad, head(log[at:]))
 		}
+	}
+	for _, found := range secrets.In(log) {
+		t.Errorf("certproxy's log has %s", found)
 	}
 }
 
@@ -143,7 +155,8 @@ func (p *Certproxy) WaitLine(t testing.TB, msg string, match func(Line) bool) Li
 	return found
 }
 
-// Client returns an HTTP/1.1 client that goes through certproxy and trusts its CA.
+// Client returns an HTTP/1.1 client that goes through certproxy and trusts its CA. Its
+// requests have credentials, a cookie and a query, see [Marked].
 func (p *Certproxy) Client(t testing.TB) *http.Client { return p.client(t, false) }
 
 // ClientH2 is [Certproxy.Client] over HTTP/2.
@@ -161,7 +174,7 @@ func (p *Certproxy) client(t testing.TB, h2 bool) *http.Client {
 		MaxIdleConnsPerHost: 64,
 	}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, Timeout: time.Minute}
+	return &http.Client{Transport: marking{transport}, Timeout: time.Minute}
 }
 
 // Roots are what a client of certproxy trusts: its CA alone.

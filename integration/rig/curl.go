@@ -19,7 +19,7 @@ import (
 
 // A Curl is a way to run curl: without a proxy and a certificate unless said.
 type Curl struct {
-	Proxy  *Certproxy // go through it and trust its CA
+	Proxy  *Certproxy // go through it and trust its CA, with what is secret in each request, see [Marked]
 	In     *Network
 	CAFile string   // trusted without Proxy
 	Pair   string   // present PAIR.cert with PAIR.key
@@ -54,13 +54,17 @@ func (c Curl) Do(t testing.TB, address string, args ...string) Answer {
 		// curl prints a proxy's answer to CONNECT among the headers otherwise.
 		"--suppress-connect-headers",
 	}
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if c.Proxy != nil {
+		address = withQuery(u).String()
 		line = append(line, "--proxy", c.Proxy.URL(), "--noproxy", "", "--cacert", c.Proxy.CAFile)
-	} else {
-		u, err := url.Parse(address)
-		if err != nil {
-			t.Fatal(err)
+		for name, value := range markedFields() {
+			line = append(line, "--header", name+": "+value)
 		}
+	} else {
 		port := u.Port()
 		if port == "" {
 			port = "443"
@@ -86,6 +90,11 @@ func (c Curl) Do(t testing.TB, address string, args ...string) Answer {
 	answer.Status, _ = strconv.Atoi(status) // 000 without an answer
 	answer.Body, _ = os.ReadFile(body)      // not there without a body
 	answer.Header = lastHeader(t, header)
+	if c.Proxy != nil && answer.Header.Get("Proxy-Status") != "" { // certproxy's own
+		for _, found := range Marked().In(answer.Message + answer.String()) {
+			t.Errorf("certproxy's answer has %s", found)
+		}
+	}
 	return answer
 }
 
