@@ -30,6 +30,8 @@ needs='
 /usr/bin/unshare                   util-linux
 /usr/bin/systemd-analyze           systemd
 /usr/bin/systemd-nspawn            systemd-container
+/usr/bin/man                       man-db
+/usr/bin/groff                     groff-base
 /usr/bin/kill                      procps
 /usr/bin/lintian                   lintian
 /usr/bin/rpm                       rpm

@@ -10,7 +10,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
@@ -23,7 +25,7 @@ func main() {
 	}
 }
 
-// writeManual writes DIR/man/*.1 and the completions of each shell, by the names under
+// writeManual writes DIR/man/*.1, DIR/man/certproxy.yaml.5 and the completions of each shell, by the names under
 // which it looks for them, to DIR/bash, DIR/zsh and DIR/fish.
 func writeManual(args []string) error {
 	if len(args) != 1 {
@@ -32,6 +34,9 @@ func writeManual(args []string) error {
 	root := newRoot()
 	root.InitDefaultCompletionCmd()
 	if err := writePages(root, filepath.Join(args[0], "man")); err != nil {
+		return err
+	}
+	if err := writeSettingsPage(filepath.Join(args[0], "man")); err != nil {
 		return err
 	}
 	for _, shell := range []struct {
@@ -59,10 +64,18 @@ func writePages(root *cobra.Command, dir string) error {
 	}
 	// What --help prints, as it is: its columns mean something.
 	about, forms, _ := strings.Cut(usage, "Usage:\n")
-	root.Long = about + "```\n" + forms + "```\n"
+	root.Long = about + "```\n" + forms + "```\n\n**certproxy.yaml(5)** has every setting.\n"
 	asMarkdown(root)
-	// The date of the pages is SOURCE_DATE_EPOCH, so that a build gives the same bytes each time.
-	return doc.GenManTree(root, &doc.GenManHeader{Source: "certproxy " + buildVersion(), Manual: "certproxy"}, dir)
+	date := pageDate()
+	return doc.GenManTree(root, &doc.GenManHeader{Source: "certproxy " + buildVersion(), Manual: "certproxy", Date: &date}, dir)
+}
+
+// pageDate is SOURCE_DATE_EPOCH, if set, so that a build gives the same bytes each time.
+func pageDate() time.Time {
+	if seconds, err := strconv.ParseInt(os.Getenv("SOURCE_DATE_EPOCH"), 10, 64); err == nil {
+		return time.Unix(seconds, 0).UTC()
+	}
+	return time.Now()
 }
 
 // asMarkdown makes Markdown of texts that were written for a terminal.
