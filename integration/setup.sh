@@ -15,6 +15,7 @@ needs='
 /usr/sbin/squid                    squid-openssl
 /usr/bin/tinyproxy                 tinyproxy
 /usr/bin/skopeo                    skopeo
+/usr/bin/podman                    podman
 /usr/bin/chromium                  chromium
 /usr/bin/promtool                  prometheus
 /usr/bin/strace                    strace

@@ -18,6 +18,7 @@ import (
 type Machine struct {
 	Root    string   // its files, as seen from here
 	Network *Network // in which servers can be started for it
+	init    int      // its first process
 	enter   []string
 }
 
@@ -94,18 +95,21 @@ func boot(t testing.TB, root string) *Machine {
 		default:
 		}
 		if m.enter == nil {
-			init := firstProcess(cmd.Process.Pid)
-			if init == 0 {
+			m.init = firstProcess(cmd.Process.Pid)
+			if m.init == 0 {
 				return false
 			}
-			m.Network = &Network{path: "/proc/" + strconv.Itoa(init) + "/ns/net"}
-			m.enter = []string{"nsenter", "-t", strconv.Itoa(init), "-m", "-u", "-i", "-n", "-p", "-C", "--"}
+			m.Network = &Network{path: "/proc/" + strconv.Itoa(m.init) + "/ns/net"}
+			m.enter = []string{"nsenter", "-t", strconv.Itoa(m.init), "-m", "-u", "-i", "-n", "-p", "-C", "--"}
 		}
 		state := strings.TrimSpace(m.try("systemctl", "is-system-running").Stdout)
 		return state == "running" || state == "degraded"
 	})
 	return m
 }
+
+// Path is where a file of the machine is for the tests, those in its /run and /tmp included.
+func (m *Machine) Path(name string) string { return fmt.Sprintf("/proc/%d/root%s", m.init, name) }
 
 // Run runs a command on the machine, as root.
 func (m *Machine) Run(t testing.TB, args ...string) Result {

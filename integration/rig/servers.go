@@ -9,6 +9,7 @@ import (
 // A Server is a real server that wants a client certificate.
 type Server struct {
 	Port int
+	At   string // the address it listens on, for those that can be told; "" is 127.0.0.1
 	// TLS is "1.2" or "1.3" to speak only that; "" leaves the server's default.
 	TLS string
 	*Identities
@@ -117,6 +118,15 @@ func RegistryIn(t testing.TB, in *Network, id *Identities, tls string) *Server {
 	t.Helper()
 	Need(t, "docker-registry")
 	s := newServer(t, id, tls)
+	Start(t, Process{Args: []string{"docker-registry", "serve", render(t, s.Dir, "registry.yml", s)}, In: in, Port: s.Port})
+	return s
+}
+
+// RegistryAt is [Registry] in a network, at an address and a port there.
+func RegistryAt(t testing.TB, in *Network, address string, port int, id *Identities) *Server {
+	t.Helper()
+	Need(t, "docker-registry")
+	s := &Server{Port: port, At: address, Identities: id, Dir: Dir(t)}
 	Start(t, Process{Args: []string{"docker-registry", "serve", render(t, s.Dir, "registry.yml", s)}, In: in, Port: s.Port})
 	return s
 }
