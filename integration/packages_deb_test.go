@@ -24,6 +24,7 @@ func debComesAndGoes(t *testing.T, p *packager) {
 		t.Errorf("certs.d and config.yaml are %q", got)
 	}
 	expectContains(t, "certproxy(1)", m.OK(t, "zcat", "/usr/share/man/man1/certproxy.1.gz"), "tries each pair", "ca init", ".SH SYNOPSIS")
+	expectContains(t, "certproxy.yaml(5)", m.OK(t, "zcat", "/usr/share/man/man5/certproxy.yaml.5.gz"), "attempt_timeout")
 	m.OK(t, "bash", "-n", "/usr/share/bash-completion/completions/certproxy")
 	// --man=no: else it leaves a formatted page in the cache of man.
 	m.OK(t, "systemd-analyze", "verify", "--man=no", "certproxy.service")

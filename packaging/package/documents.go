@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/goreleaser/nfpm/v2"
@@ -14,7 +15,7 @@ import (
 
 // manualPages compresses the pages of the manual.
 func manualPages(manual, stage string) (files.Contents, error) {
-	pages, err := filepath.Glob(filepath.Join(manual, "man", "*.1"))
+	pages, err := filepath.Glob(filepath.Join(manual, "man", "*.[15]"))
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +32,8 @@ func manualPages(manual, stage string) (files.Contents, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, file(zipped, "/usr/share/man/man1/"+filepath.Base(zipped)))
+		section := strings.TrimPrefix(filepath.Ext(page), ".")
+		out = append(out, file(zipped, "/usr/share/man/man"+section+"/"+filepath.Base(zipped)))
 	}
 	return out, nil
 }
