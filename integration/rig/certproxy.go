@@ -18,6 +18,7 @@ type Options struct {
 	Certs  string   // the root; "" is a new empty one
 	Config string   // its configuration file, as YAML; "" is none
 	Args   []string // further ones of serve
+	Level  string   // of the log; "" is debug, "config" leaves it to the configuration file
 	Names  []string // resolve to 127.0.0.1, for certproxy alone
 	In     *Network
 	Under  []string // the command that runs it: strace -f ...
@@ -46,7 +47,13 @@ func Serve(t testing.TB, o Options) *Certproxy {
 	state := filepath.Join(dir, "state")
 	args := append(o.Under, Binary(t), "serve",
 		"--listen", "127.0.0.1:0", "--certs", o.Certs, "--state", state, "--admin", "unix:"+filepath.Join(dir, "admin.sock"),
-		"--log-format", "json", "--log-level", "debug")
+		"--log-format", "json")
+	if o.Level == "" {
+		o.Level = "debug"
+	}
+	if o.Level != "config" {
+		args = append(args, "--log-level", o.Level)
+	}
 	args = append(args, o.Args...)
 	if o.Config != "" {
 		args = append(args, "--config", Write(t, dir, "config.yaml", []byte(o.Config), 0o644))
