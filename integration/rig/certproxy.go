@@ -18,10 +18,12 @@ type Options struct {
 	Certs  string   // the root; "" is a new empty one
 	Config string   // its configuration file, as YAML; "" is none
 	Args   []string // further ones of serve
+	State  string   // directory of the local CA; "" is a new one
 	Level  string   // of the log; "" is debug, "config" leaves it to the configuration file
 	Names  []string // resolve to 127.0.0.1, for certproxy alone
 	In     *Network
-	Under  []string // the command that runs it: strace -f ...
+	Under  []string // the command that runs it: strace -f ..., prlimit ..., env NAME=VALUE
+	Killed bool     // the test kills it: how it ends is no matter
 }
 
 // A Certproxy is a running certproxy serve.
@@ -44,7 +46,10 @@ func Serve(t testing.TB, o Options) *Certproxy {
 			t.Fatal(err)
 		}
 	}
-	state := filepath.Join(dir, "state")
+	state := o.State
+	if state == "" {
+		state = filepath.Join(dir, "state")
+	}
 	args := append(o.Under, Binary(t), "serve",
 		"--listen", "127.0.0.1:0", "--certs", o.Certs, "--state", state, "--admin", "unix:"+filepath.Join(dir, "admin.sock"),
 		"--log-format", "json")
@@ -61,7 +66,7 @@ func Serve(t testing.TB, o Options) *Certproxy {
 	secrets := Marked()
 	var d *Daemon
 	t.Cleanup(func() { // after it was stopped
-		if d != nil {
+		if d != nil && !o.Killed {
 			endedWell(t, d, secrets)
 		}
 	})

@@ -40,9 +40,9 @@ func asked(path string) ([]byte, error) {
 	return Content(seed, size), nil
 }
 
-// honestly answers a request with its content, the digest of its body, and the name of
+// Honestly answers a request with its content, the digest of its body, and the name of
 // its certificate.
-func honestly(w http.ResponseWriter, r *http.Request) {
+func Honestly(w http.ResponseWriter, r *http.Request) {
 	sum := sha256.New()
 	if _, err := io.Copy(sum, r.Body); err != nil {
 		return // it never came whole
@@ -125,7 +125,7 @@ func ServeHonest(t testing.TB, name string) *Honest {
 	id := NewIdentities(t, name)
 	pair := "pair of " + name
 	id.Good = id.CA.Issue(options(pair))
-	return &Honest{Server: ServeTLS(t, id, requireCertificate(), http.HandlerFunc(honestly)), Name: name, Pair: pair}
+	return &Honest{Server: ServeTLS(t, id, requireCertificate(), http.HandlerFunc(Honestly)), Name: name, Pair: pair}
 }
 
 // Host is its authority.

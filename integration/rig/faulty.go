@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,7 +18,8 @@ import (
 // A Faulty host is as honest as an [Honest] one until it is told to be otherwise.
 type Faulty struct {
 	*Honest
-	Met atomic.Int64 // connections on which the fault was met
+	Met      atomic.Int64 // connections or requests that met the fault
+	Answered atomic.Int64 // requests, honestly
 
 	fault    atomic.Pointer[Fault]
 	listener net.Listener
@@ -32,18 +34,28 @@ type Faulty struct {
 // ServeFaulty starts one.
 func ServeFaulty(t testing.TB, name string) *Faulty {
 	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	id := NewIdentities(t, name)
 	pair := "pair of " + name
 	id.Good = id.CA.Issue(options(pair))
-	f := &Faulty{
-		Honest:   &Honest{&Server{Port: l.Addr().(*net.TCPAddr).Port, Identities: id}, name, pair},
-		listener: l, over: make(chan struct{}), conns: map[net.Conn]struct{}{},
+	return serveFaulty(t, "127.0.0.1:0", &Honest{&Server{Identities: id}, name, pair})
+}
+
+// Twin starts another one with the same name, identities and port, on another loopback
+// address.
+func (f *Faulty) Twin(t testing.TB, ip string) *Faulty {
+	t.Helper()
+	return serveFaulty(t, net.JoinHostPort(ip, strconv.Itoa(f.Port)), &Honest{&Server{Identities: f.Identities}, f.Name, f.Pair})
+}
+
+func serveFaulty(t testing.TB, addr string, as *Honest) *Faulty {
+	t.Helper()
+	l, err := net.Listen("tcp4", addr)
+	if err != nil {
+		t.Fatal(err)
 	}
-	f.Present(id.Server)
+	as.Port = l.Addr().(*net.TCPAddr).Port
+	f := &Faulty{Honest: as, listener: l, over: make(chan struct{}), conns: map[net.Conn]struct{}{}}
+	f.Present(as.Identities.Server)
 	f.Be(&Fault{})
 	f.wait.Go(f.accept)
 	t.Cleanup(func() {
@@ -138,6 +150,7 @@ func (f *Faulty) serve(c net.Conn) {
 			}
 			continue
 		}
+		f.Answered.Add(1)
 		if _, err := secured.Write(answer); err != nil {
 			return
 		}
@@ -154,7 +167,7 @@ func (f *Faulty) answer(c *tls.Conn, r *http.Request) ([]byte, error) {
 			return nil, err
 		}
 	}
-	honestly(w, r)
+	Honestly(w, r)
 	if w.body == nil && w.status == 0 && w.header.Get(PairHeader) == "" {
 		return nil, fmt.Errorf("the body of the request broke off")
 	}

@@ -40,6 +40,18 @@ func Refusals() []Refusal {
 	}
 }
 
+// RefusalNamed is one of [Refusals].
+func RefusalNamed(t testing.TB, name string) Refusal {
+	t.Helper()
+	for _, r := range Refusals() {
+		if r.Name == name {
+			return r
+		}
+	}
+	t.Fatalf("no refusal is named %q", name)
+	return Refusal{}
+}
+
 func refuseByAlert(t testing.TB, id *Identities, handler http.Handler) *Refusing {
 	s := &Refusing{}
 	s.Server = ServeTLSWith(t, id, &tls.Config{

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -19,6 +20,8 @@ import (
 // the identity under which it was given, and at how long it took.
 type Vigil struct {
 	Calm time.Duration // p99 before anything went wrong
+
+	quiet atomic.Bool
 
 	mu    sync.Mutex
 	takes []time.Duration
@@ -98,6 +101,9 @@ func (v *Vigil) ask(ctx context.Context, client *http.Client, h *Honest, stream 
 			return
 		case <-tick.C:
 		}
+		if v.quiet.Load() {
+			continue
+		}
 		q := Question{Seed: r.Uint64() >> 1, Down: r.IntN(48 << 10)}
 		if n%3 == 0 {
 			q.Up, q.Down = 1+r.IntN(48<<10), r.IntN(100)
@@ -147,6 +153,9 @@ func (v *Vigil) During(t testing.TB, fault func()) {
 		}
 	}
 }
+
+// Pause stops the asking, and resumes it.
+func (v *Vigil) Pause(pause bool) { v.quiet.Store(pause) }
 
 // Look returns what was answered since the last look, and forgets it.
 func (v *Vigil) Look() Watched { return v.take() }
