@@ -220,4 +220,3 @@ func peakOf(t *testing.T, pid int) int {
 	t.Fatal("no VmHWM in /proc/PID/status")
 	return 0
 }
-

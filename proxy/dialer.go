@@ -37,12 +37,10 @@ func newDialer(config Config) *dialer {
 			KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 6},
 			ControlContext: func(ctx context.Context, network, addr string, c syscall.RawConn) error {
 				ap, err := netip.ParseAddrPort(addr)
-				switch {
-				case err != nil:
-					return nil
-				case d.isOwn(ap):
+				switch known := err == nil; {
+				case known && d.isOwn(ap):
 					return errLoop
-				case config.Disown != nil && ctx.Value(forOthersKey{}) != nil && isLocal(ap.Addr().WithZone("").Unmap()):
+				case known && config.Disown != nil && ctx.Value(forOthersKey{}) != nil && isLocal(ap.Addr().WithZone("").Unmap()):
 					return config.Disown(network, c)
 				}
 				return nil

@@ -7,11 +7,11 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"syscall"
 	"testing"
 	"time"
 
 	"go.uber.org/zap"
-	"golang.org/x/sys/unix"
 
 	"github.com/certproxy/certproxy/certs"
 	"github.com/certproxy/certproxy/internal/config"
@@ -53,38 +53,39 @@ func TestATunnelLendsNobodyOurName(t *testing.T) {
 		conn := dialFrom(t, shared, c.uid)
 		defer conn.Close()
 		br := bufio.NewReader(conn)
-		if resp := connectTo(t, conn, br, private.addr); resp.StatusCode != http.StatusOK {
-			t.Fatalf("uid %d has no tunnel: %s", c.uid, resp.Status)
+		if status := connectTo(t, conn, br, private.addr); status != http.StatusOK {
+			t.Fatalf("uid %d has no tunnel: %d", c.uid, status)
 		}
-		if resp := connectTo(t, conn, br, host); resp.StatusCode != c.status {
-			t.Errorf("uid %d, through a tunnel of root's, at root's private proxy: %s, want %d", c.uid, resp.Status, c.status)
+		if status := connectTo(t, conn, br, host); status != c.status {
+			t.Errorf("uid %d, through a tunnel of root's, at root's private proxy: %d, want %d", c.uid, status, c.status)
 		}
 	}
 }
 
-func connectTo(t *testing.T, conn net.Conn, br *bufio.Reader, authority string) *http.Response {
+func connectTo(t *testing.T, conn net.Conn, br *bufio.Reader, authority string) (status int) {
 	t.Helper()
 	_, _ = io.WriteString(conn, "CONNECT "+authority+" HTTP/1.1\r\nHost: x\r\n\r\n")
 	resp, err := http.ReadResponse(br, &http.Request{Method: http.MethodConnect})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resp
+	defer resp.Body.Close()
+	return resp.StatusCode
 }
 
 // dialFrom connects with a socket that belongs to a user.
 func dialFrom(t *testing.T, to *net.TCPAddr, uid int) net.Conn {
 	t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := os.NewFile(uintptr(fd), "client")
 	defer f.Close()
-	if err := unix.Fchown(fd, uid, uid); err != nil {
+	if err := syscall.Fchown(fd, uid, uid); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: to.Port, Addr: [4]byte(to.IP.To4())}); err != nil {
+	if err := syscall.Connect(fd, &syscall.SockaddrInet4{Port: to.Port, Addr: [4]byte(to.IP.To4())}); err != nil {
 		t.Fatal(err)
 	}
 	conn, err := net.FileConn(f)
