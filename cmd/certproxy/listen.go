@@ -164,14 +164,6 @@ func passedByDefault(doorways []doorway, passed []listen.Passed) []doorway {
 	return out
 }
 
-func closeDoors(doors []opened) error {
-	var errs []error
-	for _, d := range doors {
-		errs = append(errs, d.Listener.Close())
-	}
-	return errors.Join(errs...)
-}
-
 func closeAll(listeners []*listen.Listener) error {
 	var errs []error
 	for _, l := range listeners {

@@ -2,24 +2,18 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net"
 	"os"
 	"os/signal"
-	"runtime/debug"
-	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
 	"github.com/certproxy/certproxy/certs"
-	"github.com/certproxy/certproxy/internal/access"
-	"github.com/certproxy/certproxy/internal/ca"
 	"github.com/certproxy/certproxy/proxy"
 	"github.com/certproxy/certproxy/systemd"
-	"github.com/certproxy/certproxy/watch"
 )
 
 func newServe() *cobra.Command {
@@ -63,8 +57,7 @@ type serveOptions struct {
 	attempted func(proxy.Attempt) // told of each attempt; may be nil
 }
 
-// serve builds the parts, connects them and runs them until ctx ends or a signal
-// says so.
+// serve builds the parts and runs them until ctx ends or a signal says so.
 func serve(ctx context.Context, o serveOptions) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, os.Interrupt)
 	defer stop()
@@ -76,94 +69,11 @@ func serve(ctx context.Context, o serveOptions) error {
 	if err != nil {
 		return err
 	}
-	log, level := o.log, o.level
-	if log == nil {
-		level = zap.NewAtomicLevel()
-		log = newLogger(o.stderr, level, p.LogFormat)
-	}
-	level.SetLevel(levelOf(p.LogLevel))
-	authority, made, err := ca.LoadOrCreate(p.state)
+	s, err := build(ctx, o, p)
 	if err != nil {
 		return err
 	}
-	store := certs.NewStore(p.roots, authority.Owns)
-	if err := store.Index().Err(); err != nil {
-		return err
-	}
-	p.warnOfPasswords(log)
-	settings := newSettings(p)
-	gate := newGate(settings, log)
-	defer func() { _ = gate.lookup.Close() }()
-	wiring := proxy.Config{
-		Index: store, Leaves: authority, RefuseUnlisted: settings.refuseUnlisted, Host: settings.host, Logger: log, Attempted: o.attempted,
-		Gate: gate, Disown: access.Disown, UpstreamProxy: p.UpstreamProxy, Getenv: o.getenv,
-		HandshakeTimeout: p.HandshakeTimeout, HeaderTimeout: p.HeaderTimeout, IdleTimeout: p.IdleTimeout, DrainTimeout: p.DrainTimeout,
-	}
-	admin, err := startAdmin(ctx, p, &wiring, store, authority, gate.lookup, log)
-	if err != nil {
-		return err
-	}
-	server, err := proxy.New(wiring)
-	if err != nil {
-		return errors.Join(err, admin.close())
-	}
-	admin.shows(server)
-	doors, err := openDoors(ctx, p, o.passed, log)
-	if err != nil {
-		return errors.Join(err, admin.close())
-	}
-	supervisor, err := newSupervisor(store.Index, server.Ping, log)
-	if err != nil {
-		return errors.Join(err, closeDoors(doors), admin.close())
-	}
-	r := &reloader{supervisor: supervisor, store: store, from: o.from, getenv: o.getenv, started: p.Config, settings: settings, level: level, doors: doors, proxy: server, log: log, admin: admin, said: map[certs.Problem]bool{}}
-	admin.reloadedBy(r)
-	watcher, err := watch.New(watch.Config{Roots: paths(p.roots), Changed: r.changed, Warn: r.warn})
-	if err != nil {
-		return errors.Join(err, closeDoors(doors), admin.close())
-	}
-
-	log.Info("local ca", zap.String("state", p.state), zap.Bool("made_now", made),
-		zap.String("fingerprint", authority.Fingerprint()), zap.Time("not_after", authority.Certificate().NotAfter))
-	log.Info("configuration", zap.String("file", o.from.file.path), zap.Bool("found", p.found), zap.Int("hosts", len(p.Hosts)))
-	r.began()
-	var wait sync.WaitGroup
-	running, end := context.WithCancel(ctx)
-	wait.Go(func() {
-		if err := watcher.Run(running); !errors.Is(err, context.Canceled) {
-			r.warn(err)
-		}
-	})
-	wait.Go(func() {
-		<-running.Done() // of ctx, too, which comes before
-		admin.stopping()
-	})
-	wait.Go(func() { r.hangups(running, hangups, watcher.Rescan) })
-	serving := make([]proxy.Door, len(doors))
-	for i, d := range doors {
-		serving[i] = d.Door
-		fields := []zap.Field{zap.String("addr", d.listener.Address())}
-		if d.Forward != "" {
-			fields = append(fields, zap.String("forward", d.Forward))
-		}
-		log.Info("listening", fields...)
-		if o.listening != nil {
-			o.listening(d.Listener.Addr())
-		}
-	}
-	watching, endWatching := context.WithCancel(context.WithoutCancel(ctx)) // what is drained can be seen
-	wait.Go(func() { admin.run(watching, log, doors) })
-	// What the start has used and needs no more, most of it for the system's CA roots.
-	debug.FreeOSMemory()
-	supervisor.ready()
-	wait.Go(func() { supervisor.run(watching) })
-	defer context.AfterFunc(ctx, supervisor.stop)()
-	err = server.Run(ctx, serving...)
-	end()
-	endWatching()
-	wait.Wait()
-	log.Info("stopped")
-	return err
+	return s.run(ctx, hangups, o.listening)
 }
 
 func paths(roots []certs.Root) []string {
