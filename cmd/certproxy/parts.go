@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -126,9 +127,32 @@ func (s *parts) run(ctx context.Context, hangups <-chan os.Signal, listening fun
 	err := s.proxy.Run(ctx, serving...)
 	end()
 	endWatching()
-	wait.Wait()
+	if !endsWithin(&wait, lookFor) {
+		s.log.Warn("stopped without waiting for a file system", zap.Duration("waited", lookFor),
+			zap.String("hint", "a root, or a file that is read again, is on a mount that does not answer: look at it with df and findmnt"))
+	}
 	s.log.Info("stopped")
 	return err
+}
+
+// lookFor is how long whoever looks at files may take to end when all else has.
+const lookFor = 2 * time.Second
+
+// endsWithin reports whether all of a group ended in time. A system call on a mount whose
+// server has gone cannot be ended, and must not keep the process: its last goroutines go
+// with it.
+func endsWithin(group *sync.WaitGroup, d time.Duration) bool {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		group.Wait()
+	}()
+	select {
+	case <-ended:
+		return true
+	case <-time.After(d):
+		return false
+	}
 }
 
 // announce tells of each listener, and returns the doors.
