@@ -69,4 +69,4 @@ func (f *Frames) Drain() string {
 }
 
 // Within sets a deadline for all that follows.
-func (f *Frames) Within(d time.Duration) { f.Conn.SetDeadline(time.Now().Add(d)) }
+func (f *Frames) Within(d time.Duration) { _ = f.Conn.SetDeadline(time.Now().Add(d)) }
