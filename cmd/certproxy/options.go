@@ -24,7 +24,8 @@ type sources struct {
 type options struct {
 	*config.Config
 	origins config.Origins
-	found   bool // the file is there
+	found   bool     // the file is there
+	others  []string // CERTPROXY_* variables that set nothing
 }
 
 // read reads all sources.
@@ -39,9 +40,9 @@ func (s sources) read() (options, config.Mistakes) {
 
 // lay puts the variables and flags over what the file holds.
 func (s sources) lay(data []byte, found bool) (options, config.Mistakes) {
-	variables, unknown := config.Variables(s.environ)
+	variables, unknown, others := config.Variables(s.environ)
 	c, origins, mistakes := config.Read(config.Sources{File: s.file.path, Data: data, Variables: variables, Flags: s.flags})
-	return options{Config: c, origins: origins, found: found}, append(mistakes, unknown...)
+	return options{Config: c, origins: origins, found: found, others: others}, append(mistakes, unknown...)
 }
 
 // unreadable is a file that cannot be read: the error names it.
@@ -53,7 +54,7 @@ func unreadable(err error) config.Mistake {
 // variables say all of those, the file is not asked. The default file may be for the
 // service's user alone: that is no reason to fail for another, who is told so.
 func (s sources) look(warn io.Writer, names ...string) (options, error) {
-	variables, _ := config.Variables(s.environ)
+	variables, _, _ := config.Variables(s.environ)
 	said := slices.Concat(s.flags, variables)
 	needed := slices.ContainsFunc(names, func(name string) bool {
 		return !slices.ContainsFunc(said, func(one config.Setting) bool { return one.Key == name })

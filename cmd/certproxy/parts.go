@@ -84,6 +84,9 @@ func build(ctx context.Context, o serveOptions, p *plan) (_ *parts, err error) {
 	}
 	s.log.Info("local ca", zap.String("state", p.state), zap.Bool("made_now", made),
 		zap.String("fingerprint", authority.Fingerprint()), zap.Time("not_after", authority.Certificate().NotAfter))
+	if len(p.others) > 0 {
+		s.log.Warn("variables that set nothing", zap.Strings("names", p.others), zap.String("hint", "docs/configuration.md has those that do"))
+	}
 	s.log.Info("configuration", zap.String("file", o.from.file.path), zap.Bool("found", p.found), zap.Int("hosts", len(p.Hosts)))
 	return s, nil
 }

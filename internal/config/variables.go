@@ -23,12 +23,11 @@ func ByFlag(k Key, values ...string) Setting {
 var kubernetes = regexp.MustCompile(`^CERTPROXY_(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
 
 // Variables returns what an environment, such as that of [os.Environ], says: its
-// CERTPROXY_* variables, and a mistake for each that is not known. One that is empty is
-// as if it was not set. A list is separated by commas; \, is a comma within an entry,
+// CERTPROXY_* variables, a mistake for each that is none but nearly, and the names of the
+// others: whoever calls a binary, a test or a service certproxy makes such variables, and means no
+// setting. One that is empty is as if it was not set. A list is separated by commas; \, is a comma within an entry,
 // \\ a backslash. [ConfigVariable] is left to whoever opens the file.
-func Variables(environ []string) ([]Setting, Mistakes) {
-	var settings []Setting
-	var mistakes Mistakes
+func Variables(environ []string) (settings []Setting, mistakes Mistakes, others []string) {
 	inKubernetes := slices.ContainsFunc(environ, func(s string) bool { return strings.HasPrefix(s, "KUBERNETES_SERVICE_HOST=") })
 	known := Keys()
 	for _, assignment := range slices.Sorted(slices.Values(environ)) {
@@ -40,7 +39,11 @@ func Variables(environ []string) ([]Setting, Mistakes) {
 		i := slices.IndexFunc(known, func(k Key) bool { return k.Variable() == name })
 		if i < 0 {
 			from.Name = printable(name)
-			mistakes = append(mistakes, from.Mistake(unknownVariable(name, known)))
+			if why := meant(name, known); why != "" {
+				mistakes = append(mistakes, from.Mistake(why))
+			} else {
+				others = append(others, from.Name)
+			}
 			continue
 		}
 		if value == "" {
@@ -53,11 +56,12 @@ func Variables(environ []string) ([]Setting, Mistakes) {
 		}
 		settings = append(settings, Setting{Key: known[i].Name, Values: values, From: from})
 	}
-	return settings, mistakes
+	return settings, mistakes, others
 }
 
-// unknownVariable says what to do about a variable that sets nothing.
-func unknownVariable(name string, known []Key) string {
+// meant says what to do about a variable that sets nothing and was meant to, as far as its
+// name tells; else nothing.
+func meant(name string, known []Key) string {
 	variables := []string{ConfigVariable}
 	for _, k := range known {
 		if variable := k.Variable(); variable != "" {
@@ -66,9 +70,11 @@ func unknownVariable(name string, known []Key) string {
 			return "is no variable: " + k.Name + " stands in the configuration file only"
 		}
 	}
-	word, near := nearest(strings.TrimPrefix(name, prefix), strip(variables))
-	if !near {
-		return "is a variable that is not known; unset it, or see docs/configuration.md for those that are"
+	const slips = 2 // letters
+	name = strings.TrimPrefix(name, prefix)
+	word, near := nearest(name, strip(variables))
+	if !near || distance(name, word) > slips {
+		return ""
 	}
 	return "is a variable that is not known; did you mean " + prefix + word + "?"
 }
