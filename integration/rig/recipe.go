@@ -27,10 +27,20 @@ func Steps(t testing.TB, page string) []Step {
 	end := 0 // of the step before
 	for _, m := range block.FindAllStringSubmatchIndex(text, -1) {
 		kind, body := text[m[2]:m[3]], text[m[4]:m[5]]
+		line := 1 + strings.Count(text[:m[0]], "\n")
+		where := func() string { return fmt.Sprintf("%s:%d", filepath.Base(page), line) }
 		switch {
+		case kind == "console run":
+			for said := range strings.Lines(body) {
+				line++
+				if script, isStep := strings.CutPrefix(said, "$ "); isStep {
+					steps = append(steps, Step{Where: where(), Script: script})
+				} else if last := len(steps) - 1; last >= 0 {
+					steps[last].Shows += said
+				}
+			}
 		case kind == "sh run", kind == "sh fails":
-			where := fmt.Sprintf("%s:%d", filepath.Base(page), 1+strings.Count(text[:m[0]], "\n"))
-			steps = append(steps, Step{Where: where, Script: body, Fails: kind == "sh fails"})
+			steps = append(steps, Step{Where: where(), Script: body, Fails: kind == "sh fails"})
 			end = m[1]
 		case kind == "text" && len(steps) > 0 && strings.TrimSpace(text[end:m[0]]) == "":
 			steps[len(steps)-1].Shows = body
