@@ -1,9 +1,12 @@
 package integration
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/certproxy/certproxy/integration/rig"
+	"github.com/certproxy/certproxy/internal/throwaway"
 )
 
 // A faultField is a certproxy with two healthy hosts that have a directory, a healthy
@@ -30,8 +33,17 @@ func newFaultField(t *testing.T, config string, under ...string) *faultField {
 	if config == "" {
 		config = "hosts: {\"" + f.faulty.Host() + "\": {attempt_timeout: 700ms}}\nhandshake_timeout: 2s\nheader_timeout: 1s\nidle_timeout: 2s\n"
 	}
-	f.proxy = rig.Serve(t, rig.Options{Certs: certs, Config: config, Under: under, Level: "info",
+	level := "info"
+	if strings.Contains(config, "log_level") {
+		level = "config"
+	}
+	f.proxy = rig.Serve(t, rig.Options{Certs: certs, Config: config, Under: under, Level: level,
 		Names: []string{"one.example.test", "two.example.test", "tunnelled.example.test", faultyName}})
 	f.vigil = rig.Keep(t, f.proxy, tunnelled, healthy...)
 	return f
+}
+
+// pairOptions are those of a pair with this name.
+func pairOptions(name string) throwaway.Options {
+	return throwaway.Options{Name: name, NotAfter: time.Now().Add(90 * 24 * time.Hour)}
 }

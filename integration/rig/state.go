@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -27,35 +26,39 @@ func (h Holding) String() string {
 // Holds asks certproxy's admin listener what it holds.
 func (p *Certproxy) Holds(t testing.TB) Holding {
 	t.Helper()
-	return Holding{int(p.Metric(t, "process_resident_memory_bytes")), int(p.Metric(t, "go_goroutines")), int(p.Metric(t, "process_open_fds"))}
+	h, err := p.Holding()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
 }
 
-// Metric is the value of a metric without labels.
-func (p *Certproxy) Metric(t testing.TB, name string) float64 {
-	t.Helper()
+// Holding is [Certproxy.Holds] for whoever has no test to fail.
+func (p *Certproxy) Holding() (Holding, error) {
 	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", p.Admin)
 	}}
 	answer, err := (&http.Client{Transport: transport, Timeout: Patience}).Get("http://localhost/metrics")
 	if err != nil {
-		t.Fatal(err)
+		return Holding{}, err
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
 	if err != nil {
-		t.Fatal(err)
+		return Holding{}, err
 	}
+	values := map[string]float64{}
 	for line := range strings.Lines(string(text)) {
-		if value, ok := strings.CutPrefix(line, name+" "); ok {
-			n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return n
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if n, err := strconv.ParseFloat(value, 64); err == nil {
+			values[name] = n
 		}
 	}
-	t.Fatalf("no metric %s", name)
-	return 0
+	h := Holding{int(values["process_resident_memory_bytes"]), int(values["go_goroutines"]), int(values["process_open_fds"])}
+	if h.Resident == 0 || h.Goroutines == 0 || h.Descriptors == 0 {
+		return h, fmt.Errorf("the metrics lack one of memory, goroutines and descriptors: %v", h)
+	}
+	return h, nil
 }
 
 // Settles waits until certproxy holds no more goroutines and descriptors than before,
@@ -69,14 +72,4 @@ func (p *Certproxy) Settles(t testing.TB, before Holding) {
 		return now.Goroutines <= before.Goroutines+pooled && now.Descriptors <= before.Descriptors+pooled
 	})
 	t.Logf("before %v; after %v (%v later)", before, now, took.Round(10*time.Millisecond))
-}
-
-// Alive reports whether it still runs.
-func (p *Certproxy) Alive() bool {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(p.PID()) + "/stat")
-	if err != nil {
-		return false
-	}
-	_, state, _ := strings.Cut(string(data), ") ")
-	return !strings.HasPrefix(state, "Z")
 }
