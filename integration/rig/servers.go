@@ -57,7 +57,13 @@ func NginxFiles(t testing.TB, id *Identities) *Server { return NginxFilesIn(t, n
 // NginxFilesIn is [NginxFiles] in a network.
 func NginxFilesIn(t testing.TB, in *Network, id *Identities) *Server {
 	t.Helper()
-	s := newServer(t, id, "")
+	return NginxFilesAt(t, in, Port(t), id)
+}
+
+// NginxFilesAt is [NginxFiles] in a network, at a port there.
+func NginxFilesAt(t testing.TB, in *Network, port int, id *Identities) *Server {
+	t.Helper()
+	s := &Server{Port: port, Identities: id, Dir: Dir(t)}
 	if err := os.Mkdir(filepath.Join(s.Dir, "files"), 0o755); err != nil {
 		t.Fatal(err)
 	}
