@@ -126,6 +126,14 @@ bench-compare: build ## compare with nginx and squid (ROUNDS=5, BENCHTIME=3s, MI
 		-compare.time=$(or $(BENCHTIME),3s) -compare.mib=$(or $(MIB),1024) -compare.clients=32 -compare.idle=1000
 	cat build/compare/comparison.md
 
+# Not part of test, which soaks for some seconds only, to show that it works.
+.PHONY: soak
+soak: build packages ## traffic, reloads and faults for MINUTES (60), drawn to build/soak.svg
+	@mkdir -p build
+	CERTPROXY_BIN="$(CURDIR)/bin/certproxy" \
+		env $(RELEASE) go test -C integration -vet=off -v -count=1 -timeout=0 -run '^TestSoak$$' . \
+		-soak.minutes=$(or $(MINUTES),60) -soak.plot='$(CURDIR)/build/soak.svg'
+
 FUZZTIME ?= 60s
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME (60s)

@@ -82,3 +82,16 @@ func DocumentationPair(t testing.TB, dir string) {
 		t.Fatal("openssl req -text wrote no text before the certificate: the example is about that")
 	}
 }
+
+// KillAfter starts a command and kills it with SIGKILL after a time.
+func KillAfter(t testing.TB, d time.Duration, args []string) {
+	t.Helper()
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Env = Environment()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-time.After(d)
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait() // it was killed
+}
