@@ -20,8 +20,8 @@ import (
 
 // How long the soak is, and where its picture goes: see `make soak`.
 var (
-	soakMinutes = flag.Float64("soak.minutes", 0.1, "how long the soak takes")           //nolint:gochecknoglobals // flags are
-	soakPlot    = flag.String("soak.plot", "", "the SVG file that the soak is drawn to") //nolint:gochecknoglobals // flags are
+	soakMinutes = flag.Float64("soak.minutes", 0.1, "how long the soak takes")
+	soakPlot    = flag.String("soak.plot", "", "the SVG file that the soak is drawn to")
 )
 
 // What certproxy holds is compared from so long a soak on.
