@@ -182,7 +182,7 @@ func TestTwoHundredUploadsUnderAMemoryLimit(t *testing.T) {
 	s := rig.RefusalNamed(t, "403 after reading the body").Start(t, id, http.HandlerFunc(rig.Honestly))
 	certs := rig.Dir(t)
 	id.HostDir(certs, hostOf(s.Server), id.Wrong, id.Good)
-	proxy := rig.Serve(t, rig.Options{Certs: certs, Names: []string{name}, Level: "info", Config: "pair_memory: 0\n",
+	proxy := rig.Serve(t, rig.Options{Certs: certs, Names: []string{name}, Level: "info", Config: "pair_memory: 0\nhandshake_timeout: 1m\n", // a busy machine shakes hands slowly
 		Under: []string{"env", "GOMEMLIMIT=" + strconv.Itoa(limit)}})
 	client := proxy.Client(t)
 	began := time.Now()
