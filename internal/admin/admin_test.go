@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -418,6 +419,40 @@ func TestIdleConnectionsAreBounded(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal(err)
 		}
+	}
+}
+
+// Whoever is not admitted cannot keep those out who are.
+func TestStrangersLeaveRoom(t *testing.T) {
+	var strange atomic.Bool
+	strange.Store(true)
+	r := newRig(t, func(c *Config) {
+		c.Admit = func(net.Conn) error {
+			if strange.Load() {
+				return errors.New("user nobody may not see this")
+			}
+			return nil
+		}
+	})
+	served := 0
+	for range maxConnections + maxStrangers {
+		c, err := net.Dial("tcp", r.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		_, _ = io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		if line, _ := bufio.NewReader(c).ReadString('\n'); strings.Contains(line, "200") {
+			served++
+		}
+	}
+	if served != maxStrangers {
+		t.Errorf("%d connections of strangers are served, want %d", served, maxStrangers)
+	}
+	strange.Store(false)
+	if resp, _ := r.get("/api/status"); resp.status != 200 {
+		t.Errorf("who is admitted is answered %d", resp.status)
 	}
 }
 

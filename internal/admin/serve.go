@@ -14,6 +14,10 @@ import (
 // maxConnections bounds what clients that do nothing can hold.
 const maxConnections = 64
 
+// maxStrangers is how many whoever is not admitted can have, beside those: health needs no
+// more, and on a port any user of this machine could keep the others out.
+const maxStrangers = 16
+
 // Serve answers at a listener until ctx ends, and closes it. What is being answered then
 // is cut after two seconds, event streams at once. The error is that of a listener that
 // failed by itself.
@@ -29,12 +33,15 @@ func (h *Handler) Serve(ctx context.Context, l net.Listener) error {
 		ErrorLog:          log.New(io.Discard, "", 0), // clients that go: nobody needs to know
 		BaseContext:       func(net.Listener) context.Context { return streaming },
 		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
+			if p, ok := conn.(*placed); ok {
+				return context.WithValue(ctx, admissionKey{}, p.refused)
+			}
 			return context.WithValue(ctx, admissionKey{}, h.config.Admit(conn))
 		},
 	}
 	failed := make(chan error, 1)
 	var wait sync.WaitGroup
-	wait.Go(func() { failed <- server.Serve(&limited{Listener: l, places: make(chan struct{}, maxConnections)}) })
+	wait.Go(func() { failed <- server.Serve(newLimited(l, h.config.Admit)) })
 	var err error
 	select {
 	case <-ctx.Done():
@@ -57,7 +64,12 @@ func (h *Handler) Serve(ctx context.Context, l net.Listener) error {
 // would keep the one out who looks for the cause.
 type limited struct {
 	net.Listener
-	places chan struct{}
+	admit             func(net.Conn) error
+	places, strangers chan struct{}
+}
+
+func newLimited(l net.Listener, admit func(net.Conn) error) *limited {
+	return &limited{Listener: l, admit: admit, places: make(chan struct{}, maxConnections), strangers: make(chan struct{}, maxStrangers)}
 }
 
 func (l *limited) Accept() (net.Conn, error) {
@@ -66,9 +78,13 @@ func (l *limited) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
+		refused, places := l.admit(conn), l.places
+		if refused != nil {
+			places = l.strangers
+		}
 		select {
-		case l.places <- struct{}{}:
-			return &placed{Conn: conn, leave: sync.OnceFunc(func() { <-l.places })}, nil
+		case places <- struct{}{}:
+			return &placed{Conn: conn, refused: refused, leave: sync.OnceFunc(func() { <-places })}, nil
 		default:
 			_ = conn.Close()
 		}
@@ -77,7 +93,8 @@ func (l *limited) Accept() (net.Conn, error) {
 
 type placed struct {
 	net.Conn
-	leave func()
+	refused error // why whoever it is may not see anything but health, or nil
+	leave   func()
 }
 
 // NetConn returns the connection itself, of which the kernel can be asked.
