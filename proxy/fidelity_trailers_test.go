@@ -103,3 +103,26 @@ func TestATrailerThatAnUploadDidNotAnnounceReachesTheServer(t *testing.T) {
 		}
 	})
 }
+
+// What a client says to the proxy is no more the host's behind a body than before it. In
+// HTTP/2, net/http refuses the request for it.
+func TestTheProxysCredentialsBehindABodyAreNotTheHosts(t *testing.T) {
+	everyWay(t, []string{proto11}, func(t *testing.T, w *way) {
+		w.serve(func(rw http.ResponseWriter, req *http.Request) {
+			_, _ = io.Copy(io.Discard, req.Body)
+			_, _ = fmt.Fprint(rw, req.Trailer)
+		})
+		req := w.request("POST", "/", io.NopCloser(strings.NewReader("body")))
+		req.ContentLength = -1
+		req.Trailer = http.Header{"X-Sum": {"1"}, "Proxy-Authorization": {"Basic c2VjcmV0"}}
+		resp, err := w.client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = resp.Body.Close() }()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil || !strings.Contains(string(body), "X-Sum:[1]") || strings.Contains(string(body), "c2VjcmV0") {
+			t.Errorf("the host got the trailers %s, %v", body, err)
+		}
+	})
+}

@@ -193,10 +193,12 @@ func (r *replay) brokenOff() error {
 	return r.err
 }
 
-// copyTrailers adds the fields behind the body, which has ended, to h.
+// copyTrailers adds the fields behind the body, which has ended, to h: those for the
+// host.
 func (rd *replayReader) copyTrailers(h http.Header) {
 	if rd.r.trailers != nil {
 		maps.Copy(h, rd.r.trailers())
+		keepEndToEnd(h) // announced ones, too
 	}
 }
 
