@@ -175,8 +175,8 @@ func TestRestartsRefuseNoConnection(t *testing.T) {
 	}
 }
 
-// A download that began before a restart ends after it.
-func TestADownloadSurvivesARestart(t *testing.T) {
+// Downloads that began before a restart end after it, those of tunnels too.
+func TestDownloadsSurviveARestart(t *testing.T) {
 	t.Parallel()
 	m, id, _ := bootService(t, nil)
 	const size = 8 << 20
@@ -185,24 +185,34 @@ func TestADownloadSurvivesARestart(t *testing.T) {
 	list(t, m, id, hostOf(files))
 	m.OK(t, "systemctl", "enable", "--now", "certproxy.socket", "certproxy.service")
 	pid := show(t, m, "MainPID")
-	done := make(chan rig.Result, 1)
-	go func() {
-		done <- m.Run(t, "curl", "-sS", "--limit-rate", "2M", "--noproxy", "", "--proxy", "http://127.0.0.1:3128", "-k", "-o", "/dev/null", "-w", "%{http_code} %{size_download}", "https://"+hostOf(files)+"/data")
-	}()
-	rig.Eventually(t, "the download has begun", func() bool {
-		return strings.Contains(m.OK(t, "ss", "-tnH", "state", "established", "( sport = :3128 )"), "127.0.0.1")
+	id.Good.WritePair(filepath.Join(m.Root, "root"), "client")
+	done := make(chan rig.Result, 2)
+	for host, args := range map[string][]string{
+		hostOf(files):                           nil, // by the same server's other name, which has no directory, with a certificate of curl's own
+		fmt.Sprintf("localhost:%d", files.Port): {"--cert", "/root/client.cert", "--key", "/root/client.key"},
+	} {
+		line := []string{"curl", "-sS", "--limit-rate", "2M", "--noproxy", "", "--proxy", "http://127.0.0.1:3128", "-k", "-o", "/dev/null", "-w", "%{http_code} %{size_download}", "https://" + host + "/data"}
+		go func() { done <- m.Run(t, append(line, args...)...) }()
+	}
+	rig.Eventually(t, "both downloads have begun", func() bool {
+		return strings.Count(m.OK(t, "ss", "-tnH", "state", "established", "( sport = :3128 )"), ":3128") == 2
 	})
 	began := time.Now()
 	m.OK(t, "systemctl", "restart", "certproxy")
 	t.Logf("the restart took %v", time.Since(began).Round(time.Millisecond))
-	if got := <-done; got.Stdout != fmt.Sprintf("200 %d", size) {
-		t.Errorf("the download: %q %s", got.Stdout, got.Stderr)
+	for range 2 {
+		if got := <-done; got.Stdout != fmt.Sprintf("200 %d", size) {
+			t.Errorf("a download: %q %s", got.Stdout, got.Stderr)
+		}
+	}
+	if log := m.OK(t, "journalctl", "-u", "certproxy", "-o", "cat"); !strings.Contains(log, "tunnel closed") {
+		t.Error("there was no tunnel")
 	}
 	if now := show(t, m, "MainPID"); now == pid {
 		t.Error("it was not restarted")
 	}
 	if took := time.Since(began); took < time.Second {
-		t.Errorf("the download ended within %v: it was not in flight", took)
+		t.Errorf("the downloads ended within %v: they were not in flight", took)
 	}
 }
 
