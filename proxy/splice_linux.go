@@ -38,7 +38,9 @@ func copyHalf(dst, src net.Conn, pipes *pipePool) (int64, error) {
 	for {
 		p, n, err := pipes.fill(in)
 		if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
-			n, err := io.Copy(dst, src) // through this process, without a pipe
+			// Through this process, without a pipe: TCP connections that io.Copy knows as such
+			// would get one, and keep it until the next collection.
+			n, err := io.Copy(struct{ io.Writer }{dst}, struct{ io.Reader }{src})
 			return total + n, err
 		}
 		if err != nil || n == 0 {

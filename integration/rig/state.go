@@ -65,7 +65,7 @@ func (p *Certproxy) Holding() (Holding, error) {
 // give or take those that its own connections to hosts need.
 func (p *Certproxy) Settles(t testing.TB, before Holding) {
 	t.Helper()
-	const pooled = 24
+	const pooled = 24 + 2*16 // 16 pipes are kept, of two ends each, while anything moves in tunnels
 	var now Holding
 	took := Eventually(t, "certproxy holds what it held before", func() bool {
 		now = p.Holds(t)
