@@ -87,7 +87,7 @@ func TestCheckNamesTheCauseBehindRealRefusals(t *testing.T) {
 func TestCheckTellsAUserThatKeysAreNotTheirs(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		t.Skip("only root can run it as another user; run the tests as root")
+		t.Skip("PREREQUISITE MISSING: root, to run it as another user; run the tests as root")
 	}
 	id := rig.NewIdentities(t, name)
 	certs := rig.Dir(t)

@@ -44,7 +44,7 @@ func statusAs(t *testing.T, uid int, addr, path string) int {
 // The kernel says who asks: a user who is not named sees health alone.
 func TestOtherUsersSeeHealthAlone(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("becoming another user needs root")
+		t.Skip("PREREQUISITE MISSING: root, to become another user; run the tests as root")
 	}
 	for name, c := range map[string]struct {
 		users []string

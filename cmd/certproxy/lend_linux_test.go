@@ -22,7 +22,7 @@ import (
 // certificates. At the door of another certproxy its connection must not count as theirs.
 func TestATunnelLendsNobodyOurName(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, to connect as another user: run the tests as root")
+		t.Skip("PREREQUISITE MISSING: root, to connect as another user; run the tests as root")
 	}
 	dir := t.TempDir()
 	const host = "registry.example:5000"

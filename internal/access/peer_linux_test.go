@@ -59,7 +59,7 @@ func client(spec string) error {
 func needRoot(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, to connect as another user: run the tests as root")
+		t.Skip("PREREQUISITE MISSING: root, to connect as another user; run the tests as root")
 	}
 }
 

@@ -127,7 +127,7 @@ func TestARefusalNamesTheUserAndTheSetting(t *testing.T) {
 	}
 	nobody := known(65534)
 	if nobody.name() != "nobody" {
-		t.Skip("this machine has no user nobody in its database")
+		t.Skip("PREREQUISITE MISSING: a user nobody in the database of this machine")
 	}
 	if got := Decide(nobody, r); got.Reason != "user nobody (uid 65534) may not use the identities of registry.example:443" ||
 		got.Hint != `add "nobody" to allow_users, for this host or for all, and reload` {

@@ -230,7 +230,7 @@ func (s *scene) create(dir string) {
 func (s *scene) disown() {
 	s.t.Helper()
 	if os.Geteuid() != 0 {
-		s.t.Skip("only root can give a socket away; run the tests as root")
+		s.t.Skip("PREREQUISITE MISSING: root, to give a socket away; run the tests as root")
 	}
 	if err := os.Chmod(filepath.Dir(filepath.Dir(filepath.Dir(s.root))), 0o755); err != nil { // testing's own
 		s.t.Fatal(err)

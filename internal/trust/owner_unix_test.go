@@ -15,7 +15,7 @@ import (
 // in place of a database, or by the program itself.
 func TestRootChangesAnotherUsersStoresAsThatUser(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, to have files of another user's: run the tests as root")
+		t.Skip("PREREQUISITE MISSING: root, to have files of another user's; run the tests as root")
 	}
 	home, err := os.MkdirTemp("/tmp", "trust") //nolint:usetesting // another user has to get to it
 	if err != nil {
