@@ -63,7 +63,7 @@ func (id *identity) sendHTTP1(o *outcome, req *http.Request, body *replay, how p
 			conn.client = new(clientConn) // nobody's ever again
 		}
 	}
-	s := newSending(conn, req, body.reader(how.keep), how.patience)
+	s := newSending(conn, req, o.read(body, req, how), how.patience)
 	s.interim, s.client = how.interim, how.client
 	s.decideExpect(how)
 	o.expectation = s.ours
@@ -98,6 +98,16 @@ func (id *identity) acquire(req *http.Request, body *replay, how plan) (*upstrea
 	return id.connect(req.Context())
 }
 
+// read returns the body for this attempt. Over a kept connection, which may die, it is kept
+// unless it must not be sent again.
+func (o *outcome) read(body *replay, req *http.Request, how plan) *replayReader {
+	rd := body.reader(how.keep)
+	if rd != nil && o.reused && !hasEffects(req) {
+		rd.keepBriefly()
+	}
+	return rd
+}
+
 func (id *identity) sendHTTP2(o *outcome, req *http.Request, body *replay, how plan) {
 	conn, reused, err := id.http2.acquire(req.Context(), how.fresh)
 	if err != nil {
@@ -106,7 +116,7 @@ func (id *identity) sendHTTP2(o *outcome, req *http.Request, body *replay, how p
 	}
 	o.conn, o.reused = conn.upstreamConn, reused
 	o.asked = conn.asked.Load() && id.pair != nil
-	reader := body.reader(how.keep)
+	reader := o.read(body, req, how)
 	o.resp, o.err = id.http2.roundTrip(conn, req, reader, how)
 	if reader != nil {
 		o.delivered, o.complete = reader.progress()

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -117,6 +118,60 @@ func TestAKeptConnectionThatDiesIsReplacedOnce(t *testing.T) {
 			t.Errorf("%s: %d, want %d", test.method, got, test.want)
 		}
 		r.logged("request served")
+	}
+}
+
+// The same with a body where no other pair follows, for which it would be kept: over a
+// kept connection it is kept all the same, unless it is large.
+func TestABodyOverAKeptConnectionThatDiesIsSentAgain(t *testing.T) {
+	small, large := strings.Repeat("x", 70_000), strings.Repeat("x", keptBriefly+1)
+	for _, test := range []struct {
+		name, method string
+		body         io.Reader
+		want         int
+	}{
+		{"PUT", "PUT", strings.NewReader(small), 200},
+		{"chunked PUT", "PUT", io.MultiReader(strings.NewReader(small)), 200},
+		{"POST", "POST", strings.NewReader(small), 502}, // the server may have acted on it
+		{"large PUT", "PUT", strings.NewReader(large), 502},
+		{"large chunked PUT", "PUT", io.MultiReader(strings.NewReader(large)), 502},
+	} {
+		r := newRig(t)
+		var conns atomic.Int32
+		var got atomic.Value
+		host := r.raw(func(_ testing.TB, c *tls.Conn, _ string) {
+			first := conns.Add(1) == 1
+			br := bufio.NewReader(c)
+			for i := 0; ; i++ {
+				req := header(br)
+				if req == nil {
+					return
+				}
+				body, err := io.ReadAll(req.Body)
+				if err != nil || first && i == 1 {
+					return // dies with the second request
+				}
+				got.Store(string(body))
+				say(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+			}
+		})
+		r.list(host, "a")
+		r.get(host, "/")
+		req, err := http.NewRequestWithContext(t.Context(), test.method, "https://"+host+"/", test.body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := r.client(1).Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != test.want {
+			t.Errorf("%s: %d, want %d", test.name, resp.StatusCode, test.want)
+		}
+		if test.want == 200 && got.Load() != small {
+			t.Errorf("%s: another body arrived", test.name)
+		}
 	}
 }
 

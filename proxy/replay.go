@@ -13,7 +13,8 @@ import (
 // something could not be kept, the attempt under way can read the body to its end,
 // and no other can.
 //
-// With a single pair nothing is kept.
+// With a single pair nothing is kept, but for the beginning of a body that goes over a
+// kept connection, whose host may close it in that very moment.
 type replay struct {
 	src      io.ReadCloser // nil for no body
 	trailers func() http.Header
@@ -22,8 +23,10 @@ type replay struct {
 	pulled  sync.Cond // broadcast after each read of src, and when a reader is closed
 	pulling bool      // one reader is reading src
 	keep    bool      // another attempt may follow the current one
+	briefly int64     // how many bytes are kept where none may
 	kept    spool
 	limit   int64 // how many bytes may be kept
+	length  int64 // as the client announced it; -1 for unknown
 	total   int64 // bytes read of src
 	lost    error // why kept does not hold all of them; nil while it does
 	err     error // src's end
@@ -40,7 +43,7 @@ var (
 // to be larger than the limit not even a part is kept. trailers returns the fields
 // behind the body, once it has ended; it may be nil.
 func newReplay(req *http.Request, trailers func() http.Header, limit int64, dir string) *replay {
-	r := &replay{src: req.Body, trailers: trailers, limit: limit, kept: spool{dir: dir, memory: spoolMemory}}
+	r := &replay{src: req.Body, trailers: trailers, limit: limit, length: req.ContentLength, kept: spool{dir: dir, memory: spoolMemory}}
 	if r.src == http.NoBody {
 		r.src = nil
 	}
@@ -74,9 +77,24 @@ func (r *replay) reader(keep bool) *replayReader {
 		r.current.closed = true
 		r.pulled.Broadcast()
 	}
-	r.keep = keep
+	r.keep, r.briefly = keep, 0
 	r.current = &replayReader{r: r}
 	return r.current
+}
+
+// keptBriefly is how much of a body is kept for a kept connection that may turn out to be
+// dead. A host that closed it before the body came tells so within a round trip.
+const keptBriefly = 256 << 10
+
+// keepBriefly keeps the body for once more on a new connection, as long as it is small. It
+// is called before the reader is read.
+func (rd *replayReader) keepBriefly() {
+	r := rd.r
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.length <= keptBriefly {
+		r.briefly = min(keptBriefly, r.limit)
+	}
 }
 
 // end gives up what is kept. A reader may still wait for the client, when the server
@@ -163,7 +181,7 @@ func (r *replay) took(rd *replayReader, b []byte, err error) {
 	switch {
 	case rd.closed:
 		r.lost = r.kept.append(b)
-	case !r.keep:
+	case !r.keep && r.kept.size+int64(len(b)) > r.briefly:
 		r.lost = errNotKept
 	case r.kept.size+int64(len(b)) > r.limit:
 		r.lost = errReplayLimit

@@ -21,9 +21,6 @@ type Fault struct {
 	Answer func(*Deviation) bool
 	// Harmless says that every request is answered well all the same.
 	Harmless bool
-	// LosesBodies says that a body which comes in the moment of the fault may be lost; its
-	// client is told so.
-	LosesBodies bool
 	// Costly says that one of it is work for a processor: a few are enough.
 	Costly bool
 }
@@ -68,7 +65,7 @@ func HostFaults() []Fault {
 		{Name: "a header without end", Answer: flood("X-Flood: " + strings.Repeat("x", 4000) + "\r\n"), Costly: true},
 		{Name: "interim answers without end", Answer: flood(""), Costly: true},
 		{Name: "no HTTP", Answer: replacing(func([]byte) []byte { return []byte("220 smtp.example ESMTP\r\n") }, false)},
-		{Name: "closes after each answer", Answer: replacing(func(a []byte) []byte { return a }, false), Harmless: true, LosesBodies: true},
+		{Name: "closes after each answer", Answer: replacing(func(a []byte) []byte { return a }, false), Harmless: true},
 	}
 }
 
