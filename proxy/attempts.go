@@ -28,7 +28,8 @@ type attempts struct {
 	send     func(*identity, *http.Request, *replay, plan, *sync.WaitGroup) outcome
 	told     func(Attempt)
 	log      *zap.Logger
-	spoolDir string // where bodies are kept that do not fit into memory
+	spoolDir string  // where bodies are kept that do not fit into memory
+	kept     *budget // of the memory for those that do
 
 	// interim is told of answers before the final one; it may be nil.
 	interim func(status int, fields http.Header)
@@ -93,6 +94,7 @@ func (r *round) decide(o *outcome, once error) transition {
 func (a *attempts) roundTrip(req *http.Request) (*http.Response, error) {
 	settings := a.upstream.settings
 	body := newReplay(req, a.exchange.trailers, settings.ReplayLimit, a.spoolDir)
+	body.kept.budget = a.kept
 	a.exchange.body = body
 	r := &round{best: -1, plan: plan{
 		client: a.client, patience: settings.AttemptTimeout, interim: a.interim, hidesExpect: a.hidesExpect, noExpect: a.upstream.noExpect.Load()}}

@@ -25,7 +25,7 @@ func (p *Proxy) carry(w *recorder, r *http.Request, x *exchange) {
 	_ = http.NewResponseController(w).EnableFullDuplex()
 	interim := &interimAnswers{w: w, none: !r.ProtoAtLeast(1, 1)}
 	a := &attempts{upstream: x.host, client: w.wire, exchange: x, interim: interim.pass, hidesExpect: r.ProtoMajor >= 2,
-		send: (*identity).send, told: p.config.Attempted, log: p.log, spoolDir: p.config.ReplayDir}
+		send: (*identity).send, told: p.config.Attempted, log: p.log, spoolDir: p.config.ReplayDir, kept: p.kept}
 	resp, err := a.roundTrip(outgoingRequest(r, x.host, p.pseudonym))
 	interim.end()
 	if err != nil {

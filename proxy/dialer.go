@@ -29,7 +29,7 @@ type dialer struct {
 }
 
 func newDialer(config Config) *dialer {
-	d := &dialer{dial: config.DialContext, buffers: &wireBuffers{}}
+	d := &dialer{dial: config.DialContext, buffers: &wireBuffers{budget: newBudget()}}
 	if d.dial == nil {
 		// The check is made on each address that the name resolves to, so no alias
 		// of ours gets past it.

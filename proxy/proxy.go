@@ -90,6 +90,7 @@ type Proxy struct {
 	conns      *liveConns     // hijacked connections, tunnels among them
 	tunnels    sync.WaitGroup // for the goroutines of tunnels, whose connections are in conns
 	pipes      *pipePool      // for what tunnels splice
+	kept       *budget        // of the memory for bodies that are kept for another attempt
 	rest       *rest          // gives memory back when it is quiet
 	wait       sync.WaitGroup // for the goroutines of Run
 	live       live           // counts for Stats
@@ -133,7 +134,7 @@ func New(config Config) (*Proxy, error) {
 		}
 	}
 	p := &Proxy{config: config, log: config.Logger, pseudonym: newPseudonym(), conns: newLiveConns(), inner: newHandover(), pipes: &pipePool{}, rest: newRest(),
-		clientTLS: newClientTLS(config.Leaves)}
+		kept: newBudget(), clientTLS: newClientTLS(config.Leaves)}
 	p.dialer = newDialer(config)
 	route, err := p.newRoute(config.UpstreamProxy)
 	if err != nil {

@@ -61,8 +61,14 @@ func FuzzReplay(f *testing.F) {
 			rest = rest[n:]
 		}
 		r := newReplay(&http.Request{Body: src, ContentLength: -1}, nil, int64(limit), dir)
-		r.kept.memory = int(memory)
-		defer r.end(func() {})
+		r.kept.memory, r.kept.budget = int(memory), new(budget)
+		r.kept.budget.left.Store(int64(memory) * int64(cut) / 100)
+		defer func() {
+			r.end(func() {})
+			if left := r.kept.budget.left.Load(); left != int64(memory)*int64(cut)/100 {
+				t.Errorf("%d bytes of the memory for all are left; none is in use", left)
+			}
+		}()
 		for _, stop := range []int{int(first), int(second)} {
 			got := make([]byte, min(stop, len(body)))
 			rd := r.reader(true)

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 )
@@ -67,15 +68,26 @@ func (w *wire) CloseWrite() error {
 func (w *wire) NetConn() net.Conn { return w.Conn }
 
 // A wireBuffers lends the buffers of wide wires.
-type wireBuffers struct{ pool sync.Pool }
+type wireBuffers struct {
+	pool   sync.Pool
+	budget *budget // of those that exist
+}
 
 type wireBuffer [wireSize]byte
 
+// get returns a buffer, or nil when there are too many.
 func (b *wireBuffers) get() *wireBuffer {
 	if buf, ok := b.pool.Get().(*wireBuffer); ok {
 		return buf
 	}
-	return new(wireBuffer)
+	if !b.budget.take(wireSize) {
+		return nil
+	}
+	buf := new(wireBuffer)
+	// The pool forgets those that it has too many of, and what is lent is lost with a
+	// connection that breaks: the collector alone knows of each.
+	runtime.AddCleanup(buf, b.budget.give, wireSize)
+	return buf
 }
 
 // Read implements net.Conn.
@@ -85,6 +97,9 @@ func (w *wire) Read(b []byte) (int, error) {
 			return w.Conn.Read(b)
 		}
 		buf := w.buffers.get()
+		if buf == nil {
+			return w.Conn.Read(b)
+		}
 		n, err := w.Conn.Read(buf[:])
 		if n == 0 {
 			w.buffers.pool.Put(buf)
@@ -124,7 +139,9 @@ func (w *wire) Write(b []byte) (int, error) {
 		return w.Conn.Write(b)
 	}
 	if w.outBuf == nil {
-		w.outBuf = w.buffers.get()
+		if w.outBuf = w.buffers.get(); w.outBuf == nil {
+			return w.Conn.Write(b)
+		}
 		w.out = w.outBuf[:0]
 	}
 	w.out = append(w.out, b...)

@@ -6,6 +6,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"runtime"
+	"sync"
 	"testing"
 )
 
@@ -22,7 +24,8 @@ func FuzzWire(f *testing.F) {
 		}
 		a, b := net.Pipe()
 		defer func() { _ = b.Close() }()
-		buffers := &wireBuffers{}
+		buffers := &wireBuffers{budget: new(budget)}
+		buffers.budget.left.Store(int64(seed % 4 * wireSize))
 		first := sent[:0]
 		if early {
 			first = sent[:len(sent)/7]
@@ -54,4 +57,39 @@ func FuzzWire(f *testing.F) {
 			t.Errorf("%d bytes came out of %d", len(got), len(sent))
 		}
 	})
+}
+
+// What is lent to a connection that breaks is not lost to the others.
+func TestBuffersOfBrokenConnectionsComeBack(t *testing.T) {
+	buffers := &wireBuffers{budget: new(budget)}
+	buffers.budget.left.Store(2 * wireSize)
+	for range 5 {
+		a, b := net.Pipe()
+		w := newWire(a, nil, buffers)
+		w.readWide(true)
+		if err := w.writeWide(true); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write([]byte("never sent")); err != nil {
+			t.Fatal(err)
+		}
+		var wait sync.WaitGroup
+		wait.Go(func() { _, _ = b.Write([]byte("never read")) })
+		if _, err := w.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		if w.outBuf == nil || w.inBuf == nil {
+			t.Fatal("no buffer is lent")
+		}
+		if buffers.get() != nil {
+			t.Fatal("more are lent than there are")
+		}
+		_ = w.Close()
+		_ = b.Close()
+		wait.Wait()
+		eventually(t, "both are back", func() bool {
+			runtime.GC()
+			return buffers.budget.left.Load() == 2*wireSize
+		})
+	}
 }
