@@ -34,17 +34,17 @@ func newList() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		l := newListing(certs.NewStore(roots, ownCA(o.State)).Index(), roots, time.Now())
+		all := newOverview(certs.NewStore(roots, ownCA(o.State)).Index(), roots, time.Now())
 		if *asJSON {
 			enc := json.NewEncoder(cmd.OutOrStdout())
 			enc.SetIndent("", "  ")
 			enc.SetEscapeHTML(false)
-			err = enc.Encode(l)
+			err = enc.Encode(all)
 		} else {
-			err = l.print(cmd.OutOrStdout())
+			err = all.print(cmd.OutOrStdout())
 		}
-		if err == nil && l.unusable > 0 {
-			err = fmt.Errorf("problems that keep something from being used: %d; each has its cure above", l.unusable)
+		if n := all.unusable(); err == nil && n > 0 {
+			err = fmt.Errorf("problems that keep something from being used: %d; each has its cure above", n)
 		}
 		return err
 	}

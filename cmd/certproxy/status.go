@@ -19,6 +19,7 @@ import (
 	"github.com/certproxy/certproxy/internal/admin"
 	"github.com/certproxy/certproxy/internal/config"
 	"github.com/certproxy/certproxy/internal/listen"
+	"github.com/certproxy/certproxy/internal/listing"
 	"github.com/certproxy/certproxy/internal/metrics"
 )
 
@@ -214,7 +215,7 @@ func lastOutcome(last *metrics.LastAttempt, now time.Time) string {
 	return fmt.Sprintf("last %s: %s, %s ago", last.Verdict, last.Outcome, now.Sub(last.At).Round(time.Second))
 }
 
-func printProblems(b *strings.Builder, problems []admin.Problem) {
+func printProblems(b *strings.Builder, problems []listing.Problem) {
 	if len(problems) > 0 {
 		_, _ = fmt.Fprintf(b, "\nproblems:\n")
 	}

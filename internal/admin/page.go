@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/certproxy/certproxy/certs"
+	"github.com/certproxy/certproxy/internal/listing"
 )
 
 const (
@@ -71,7 +72,7 @@ func (h *Handler) view(query url.Values) *view {
 		v.Hosts = append(v.Hosts, h.host(ix, host))
 	}
 	// Those that keep something from being used come first.
-	slices.SortStableFunc(v.Problems, func(a, b Problem) int {
+	slices.SortStableFunc(v.Problems, func(a, b listing.Problem) int {
 		return cmp.Compare(map[bool]int{true: 1}[a.Used], map[bool]int{true: 1}[b.Used])
 	})
 	for _, p := range v.Problems {

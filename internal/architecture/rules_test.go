@@ -20,7 +20,7 @@ func folders() []folder {
 	return []folder{
 		{
 			dir:     "cmd/certproxy",
-			ours:    []string{"proxy", "certs", "watch", "systemd", "internal/access", "internal/admin", "internal/ca", "internal/check", "internal/child", "internal/config", "internal/environment", "internal/htpasswd", "internal/listen", "internal/metrics", "internal/scratch", "internal/service", "internal/shell", "internal/throwaway", "internal/trust", "internal/upstreamproxy"},
+			ours:    []string{"proxy", "certs", "watch", "systemd", "internal/access", "internal/admin", "internal/ca", "internal/check", "internal/child", "internal/config", "internal/environment", "internal/htpasswd", "internal/listen", "internal/listing", "internal/metrics", "internal/scratch", "internal/service", "internal/shell", "internal/throwaway", "internal/trust", "internal/upstreamproxy"},
 			outside: []string{"github.com/spf13/cobra", "github.com/spf13/cobra/doc", "github.com/cpuguy83/go-md2man/v2/md2man", "github.com/spf13/pflag", "go.uber.org/zap/...", "golang.org/x/term"},
 			why:     "it builds the parts and connects them; what a part does with an outside package stays in the part",
 		},
@@ -58,8 +58,13 @@ func folders() []folder {
 			why:     "it counts what it is told; of the others it takes no more than the values",
 		},
 		{
+			dir:  "internal/listing",
+			ours: []string{"certs"},
+			why:  "it puts values into words",
+		},
+		{
 			dir:  "internal/admin",
-			ours: []string{"certs", "proxy", "internal/metrics"},
+			ours: []string{"certs", "proxy", "internal/listing", "internal/metrics"},
 			why:  "it shows and changes nothing; who may see it is decided where the parts are connected",
 		},
 		{
