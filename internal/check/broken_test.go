@@ -12,9 +12,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/certproxy/certproxy/certs"
+	"github.com/certproxy/certproxy/internal/ca"
 	"github.com/certproxy/certproxy/internal/throwaway"
 	"github.com/certproxy/certproxy/proxy"
 )
@@ -199,7 +202,7 @@ func TestTheCauseAndItsCureComeFirst(t *testing.T) {
 		{name: "CA not trusted", change: func(s *scene) { s.untrusted() }, text: "does not trust the local CA", fix: "certproxy trust install --state "},
 		{name: "CA not trusted, seen from afar", general: true, change: func(s *scene) { s.untrusted() }, text: "does not trust the local CA", fix: "certproxy trust install --state "},
 		{name: "CA key exposed", general: true, change: func(s *scene) { _ = os.Chmod(filepath.Join(s.state, "ca.key"), 0o644) },
-			text: "the local CA cannot be used: key can be read by other users", fix: "chmod 600"},
+			text: "the local CA cannot be used: key can be read by other users", fix: "^chmod 600 [^ ]+/ca.key$"},
 		{name: "CA ends soon", level: Warning, general: true, change: func(s *scene) {
 			own := throwaway.SelfSigned(throwaway.Options{Name: "ours", CA: true, Usage: []x509.ExtKeyUsage{}, NotAfter: time.Now().AddDate(0, 0, 30)})
 			s.system.AddCert(own.X509)
@@ -316,6 +319,38 @@ func TestListenersOfEveryKindAreFound(t *testing.T) {
 	if r := s.check(); r.Findings[0].Fix != "export HTTPS_PROXY=https://"+tcp.Addr().String()+" https_proxy=https://"+tcp.Addr().String() {
 		t.Errorf("%v", r.Findings[0])
 	}
+}
+
+// Who pastes a fix and looks again at once sees what the proxy will do a moment later.
+func TestAProxyThatIsAboutToReloadIsFine(t *testing.T) {
+	s := newScene(t)
+	authority, err := ca.Load(s.state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.elsewhere(l.Addr().String())
+	s.runProxy(l, authority, &late{live: live{s.root}, misses: 2})
+	if r := s.check(); !r.OK {
+		t.Errorf("%v", r.Findings[0])
+	}
+}
+
+// A late index knows no host at its first look-ups.
+type late struct {
+	live
+	misses int64
+	asked  atomic.Int64
+}
+
+func (l *late) Lookup(authority string) (*certs.Host, bool) {
+	if l.asked.Add(1) <= l.misses {
+		return nil, false
+	}
+	return l.live.Lookup(authority)
 }
 
 // A drop-in of the unit, or dockerd's own file, is where a proxy is set for a daemon.

@@ -47,6 +47,9 @@ func (r *run) lookAtCA() {
 		if fault.Detail != "" {
 			f.Text += ": " + fault.Detail
 		}
+		if before, command, ok := strings.Cut(fault.Hint, ", run: "); ok && !strings.Contains(command, ", ") {
+			f.Fix, f.Advice = command, before
+		}
 		if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
 			f.Level, f.Fix, f.Advice = Note, "sudo "+r.Again, ""
 			f.Text = "the local CA was not looked at: " + strings.Replace(fault.Detail, "certproxy runs as", "this check runs as", 1)

@@ -88,8 +88,11 @@ func (a *asking) why(p proxy.Probed) (text, fix, advice string) {
 		}
 	}
 	if told(p) && p.Requested != nil && len(p.Requested.AcceptableCAs) > 0 && !acceptable(p) {
-		return fmt.Sprintf("its issuer is %s, and the server accepts certificates of %s", printable(leaf.Issuer.String()), a.acceptableCAs()),
-			show, "have a certificate issued by one of those, and " + replace
+		advice = "have a certificate issued by one of those, and " + replace
+		if len(p.Pair.TLS().Certificate) == 1 && !selfSigned(leaf) {
+			advice = "if " + printable(leaf.Issuer.String()) + " is an intermediate of one of those, its certificate is missing from the chain: append it to " + file + "; else " + advice
+		}
+		return fmt.Sprintf("its issuer is %s, and the server accepts certificates of %s", printable(leaf.Issuer.String()), a.acceptableCAs()), show, advice
 	}
 	issuer := printable(leaf.Issuer.String())
 	send := "send that to who runs " + at

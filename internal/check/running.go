@@ -121,6 +121,10 @@ func (r *run) dialLocal(ctx context.Context, addr string) (net.Conn, error) {
 	return conn, nil
 }
 
+// settles is after what time a change of a host directory is in effect in a running proxy,
+// which takes a quarter of it. Who pastes a fix and looks again at once need not wait.
+const settles = time.Second
+
 // lookThroughProxy does what a client does: it asks the running proxy for the host. The
 // proxy may run with other roots, another CA, or not let this user. server is what the host
 // itself shows.
@@ -128,28 +132,45 @@ func (r *run) lookThroughProxy(ctx context.Context, found *certs.Host, server []
 	if len(r.proxies) == 0 || found == nil || found.Action != certs.Intercept {
 		return
 	}
-	addr, at := r.proxies[0], r.Target.Host
+	for {
+		f := r.throughProxy(ctx, r.proxies[0], found.Dir, server)
+		if f == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(min(settles/8, settles-time.Since(r.now))):
+		}
+		if ctx.Err() != nil || time.Since(r.now) >= settles {
+			r.report.add(f.rank, *f)
+			return
+		}
+	}
+}
+
+// throughProxy says what is wrong with how a proxy serves the host, or nil.
+func (r *run) throughProxy(ctx context.Context, addr, dir string, server []*x509.Certificate) *Finding {
+	at := r.Target.Host
 	conn, err := r.dialLocal(ctx, addr)
 	if err != nil {
-		return // it answered a moment ago: nothing certain can be said
+		return nil // it answered a moment ago: nothing certain can be said
 	}
 	defer func() { _ = conn.Close() }()
 	_, _ = fmt.Fprintf(conn, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n", at, at)
 	in := bufio.NewReader(conn)
 	resp, err := http.ReadResponse(in, &http.Request{Method: http.MethodConnect})
 	if err != nil {
-		r.report.add(rankProxy, Finding{Level: Error, About: addr, Text: "the running proxy gave no answer for " + at + ": " + dialReason(err), Fix: "journalctl -u certproxy -e"})
-		return
+		return &Finding{rank: rankProxy, Level: Error, About: addr, Text: "the running proxy gave no answer for " + at + ": " + dialReason(err), Fix: "journalctl -u certproxy -e"}
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
 		text, advice := ownWords(resp)
-		r.report.add(rankProxy, Finding{Level: Error, About: addr, Text: "the running proxy refuses: " + text, Advice: advice})
-		return
+		return &Finding{rank: rankProxy, Level: Error, About: addr, Text: "the running proxy refuses: " + text, Advice: advice}
 	}
 	if shown := r.shownBy(ctx, conn, at); len(shown) > 0 {
-		r.judgeShown(addr, found.Dir, shown, server)
+		return r.judgeShown(addr, dir, shown, server)
 	}
+	return nil
 }
 
 // shownBy returns the certificates that are shown to a client that was connected to a
@@ -166,28 +187,27 @@ func (r *run) shownBy(ctx context.Context, conn net.Conn, at string) (shown []*x
 	return shown
 }
 
-// judgeShown says whether clients see what they should: a certificate of the local CA.
-func (r *run) judgeShown(addr, dir string, shown, server []*x509.Certificate) {
+// judgeShown says what is wrong where clients do not see what they should: a certificate of
+// the local CA.
+func (r *run) judgeShown(addr, dir string, shown, server []*x509.Certificate) *Finding {
 	at := r.Target.Host
-	f := Finding{Level: Error, About: addr, Fix: "ps -o pid,user,args -C certproxy", Advice: "compare its --certs and --state with these: certproxy check takes both too"}
+	f := &Finding{rank: rankProxy, Level: Error, About: addr, Fix: "ps -o pid,user,args -C certproxy", Advice: "compare its --certs and --state with these: certproxy check takes both too"}
 	switch {
 	case len(server) > 0 && shown[0].Equal(server[0]):
 		f.Text = "the running proxy tunnels " + at + ": it does not read " + dir
 	case r.authority == nil:
 		roots, err := r.systemRoots()
 		if err != nil || r.verifies(shown, roots) == nil {
-			return
+			return nil
 		}
-		f.About, f.Fix, f.Advice = at, r.install("/var/lib/certproxy"), "if the running proxy has another --state, name that"
+		f.rank, f.About, f.Fix, f.Advice = rankTrust, at, r.install("/var/lib/certproxy"), "if the running proxy has another --state, name that"
 		f.Text = "the system does not trust the certificate that the running proxy shows (issued by " + printable(shown[0].Issuer.String()) + "): clients say that it is signed by an unknown authority"
-		r.report.add(rankTrust, f)
-		return
 	case slices.ContainsFunc(shown, r.ofLocalCA):
-		return
+		return nil
 	default:
 		f.Text = "the running proxy does not show a certificate of the local CA in " + r.State + " for " + at + ", but one of " + printable(shown[0].Issuer.String()) + ": it runs with another state directory"
 	}
-	r.report.add(rankProxy, f)
+	return f
 }
 
 // ofLocalCA reports whether a certificate is the local CA's, or signed by it.

@@ -97,12 +97,6 @@ func (s *scene) dial(ctx context.Context, network, addr string) (net.Conn, error
 // startProxy runs a real one, over what the roots hold by then.
 func (s *scene) startProxy(authority *ca.CA) {
 	s.t.Helper()
-	p, err := proxy.New(proxy.Config{
-		Index: live{s.root}, Leaves: authority, SystemRoots: s.system, DialContext: s.dial, DrainTimeout: time.Second,
-	})
-	if err != nil {
-		s.t.Fatal(err)
-	}
 	var config net.ListenConfig
 	config.SetMultipathTCP(false) // the socket in the kernel's table is another one then
 	l, err := config.Listen(s.t.Context(), "tcp", "127.0.0.1:0")
@@ -111,6 +105,18 @@ func (s *scene) startProxy(authority *ca.CA) {
 	}
 	s.proxy, s.listen = l.Addr().String(), l.(*net.TCPListener)
 	s.o.Listeners, s.env["HTTPS_PROXY"] = []string{s.proxy}, "http://"+s.proxy
+	s.runProxy(l, authority, live{s.root})
+}
+
+// runProxy runs one over an index.
+func (s *scene) runProxy(l net.Listener, authority *ca.CA, index proxy.Index) {
+	s.t.Helper()
+	p, err := proxy.New(proxy.Config{
+		Index: index, Leaves: authority, SystemRoots: s.system, DialContext: s.dial, DrainTimeout: time.Second,
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx, proxy.Door{Listener: l}) }()
