@@ -151,3 +151,24 @@ func TestCheckNamesTheLimitsOfInotify(t *testing.T) {
 		}
 	}
 }
+
+// What check prints against a CA that the system does not trust makes the system trust it.
+func TestCheckPrintsHowTheCAIsTrusted(t *testing.T) {
+	t.Parallel()
+	id := rig.NewIdentities(t, name)
+	certs := rig.Dir(t)
+	id.HostDir(certs, name, id.Good)
+	proxy := rig.Serve(t, rig.Options{Certs: certs, Names: []string{name}})
+	r := rig.Run(t, privately(t, `
+export CERTPROXY_CERTS="$1" CERTPROXY_STATE="$2" CERTPROXY_LISTEN="$3" HTTPS_PROXY="http://$3"
+mkdir "$4/bin" && ln -s "$certproxy" "$4/bin/certproxy" && export PATH="$4/bin:$PATH"
+certproxy check >"$4/before" && exit 3
+sed -n 1,2p "$4/before"
+eval "$(sed -n 's/^  fix: //p' "$4/before" | head -n 1)"
+certproxy check | grep -E '^(error|warning):|trusts the local CA'
+`, certs, filepath.Dir(proxy.CAFile), proxy.Addr, rig.Dir(t)))
+	want := regexp.MustCompile(`^error: \S+/ca\.crt: the system does not trust the local CA: .*\n  fix: certproxy trust install --state \S+\n(system: .*\n)+ok: \S+/ca\.crt: the system trusts the local CA\n$`)
+	if r.Exit != 0 || !want.MatchString(r.Stdout) {
+		t.Errorf("exit status %d\n%s%s", r.Exit, r.Stdout, r.Stderr)
+	}
+}
