@@ -24,10 +24,15 @@ needs='
 /usr/bin/python3                   python3
 /usr/bin/git                       git
 /usr/bin/node                      nodejs
+/usr/bin/npm                       npm
+/usr/bin/wget                      wget
 /usr/bin/javac                     default-jdk-headless
 /usr/bin/certutil                  libnss3-tools
 /usr/share/nodejs/undici/package.json node-undici
 /usr/lib/python3/dist-packages/requests/__init__.py python3-requests
+/usr/lib/python3/dist-packages/pip/__init__.py python3-pip
+/usr/lib/python3/dist-packages/httpx/__init__.py python3-httpx
+/usr/lib/python3/dist-packages/grpc/__init__.py python3-grpcio
 /usr/bin/unshare                   util-linux
 /usr/bin/systemd-analyze           systemd
 /usr/bin/systemd-nspawn            systemd-container
