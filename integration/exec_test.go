@@ -128,8 +128,8 @@ func makeRepository(t *testing.T, path, text string) {
 	}
 }
 
-// skopeo, a client in Go, pushes to and pulls from a registry that wants one.
-func TestExecServesSkopeo(t *testing.T) {
+// skopeo and crane, clients in Go, push to and pull from a registry that wants one.
+func TestExecServesSkopeoAndCrane(t *testing.T) {
 	t.Parallel()
 	rig.Need(t, "skopeo")
 	e := newExecRun(t, rig.Registry(t, rig.NewIdentities(t, name), ""))
@@ -145,6 +145,9 @@ func TestExecServesSkopeo(t *testing.T) {
 	digest := rig.OK(t, e.through(t, "skopeo", "inspect", "--format", "{{.Digest}}", "docker://"+e.host+"/exec/image:1"))
 	if !strings.HasPrefix(digest, "sha256:") {
 		t.Errorf("skopeo inspect says %q", digest)
+	}
+	if said := rig.OK(t, e.through(t, crane(), "digest", e.host+"/exec/image:1")); said != digest {
+		t.Errorf("crane digest says %q, skopeo inspect %q", said, digest)
 	}
 	e.leftNothing(t)
 }

@@ -88,7 +88,7 @@ func TestRecipeOfDockerWorksWordForWord(t *testing.T) {
 
 func TestRecipeOfPodmanWorksWordForWord(t *testing.T) {
 	t.Parallel()
-	rig.Need(t, "podman")
+	rig.Need(t, "podman", "buildah")
 	newWorkshop(t).Follow(t, rig.Steps(t, "../docs/podman.md"), root()...)
 }
 

@@ -16,6 +16,7 @@ needs='
 /usr/bin/tinyproxy                 tinyproxy
 /usr/bin/skopeo                    skopeo
 /usr/bin/podman                    podman
+/usr/bin/buildah                   buildah
 /usr/bin/chromium                  chromium
 /usr/bin/promtool                  prometheus
 /usr/bin/strace                    strace
