@@ -39,7 +39,7 @@ func TestUsersAreKnownInsideTheHardenedUnit(t *testing.T) {
 	if got := curl(nobody, "https://"+host+"/", "-k"); !strings.HasSuffix(got.Stdout, " 000 403") {
 		t.Errorf("nobody: %q %s; want 403 to the CONNECT", got.Stdout, got.Stderr)
 	}
-	log := m.OK(t, "journalctl", "-u", "certproxy", "-o", "cat")
+	log := m.Journal(t, "certproxy")
 	if want := "user nobody (uid 65534) may not use the identities of " + host; !strings.Contains(log, want) {
 		t.Errorf("the journal does not say %q", want)
 	}

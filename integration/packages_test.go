@@ -23,6 +23,7 @@ func TestPackages(t *testing.T) {
 		t.Run("deb", func(t *testing.T) { debComesAndGoes(t, p) })
 		t.Run("rpm", func(t *testing.T) { rpmComesAndGoes(t, p) })
 	})
+	t.Run("deb serves docker", func(t *testing.T) { t.Parallel(); debServesDocker(t, p) })
 }
 
 // A packager makes packages of a tree of the sources, as the Makefile does.

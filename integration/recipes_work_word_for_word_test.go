@@ -113,6 +113,8 @@ func TestRecipeOfCIWorksWordForWord(t *testing.T) {
 	t.Parallel()
 	w := newWorkshop(t)
 	w.OK(t, "systemctl", "stop", "certproxy.service") // it needs none
+	// systemd removes what PrivateTmp= has made a moment after the service has stopped.
+	w.OK(t, "sh", "-c", `while ls -d /tmp/systemd-private-*-certproxy.service-* /var/tmp/systemd-private-*-certproxy.service-* >/dev/null 2>&1; do sleep 0.05; done`)
 	w.OK(t, "useradd", "--create-home", "ci")
 	// skopeo has a cache of its own.
 	find := []string{"find", "/home/ci", "/tmp", "/var/tmp", "/run/user", "-path", "/home/ci/.local", "-prune", "-o", "-print"}

@@ -37,6 +37,7 @@ needs='
 /usr/bin/unshare                   util-linux
 /usr/bin/systemd-analyze           systemd
 /usr/bin/systemd-nspawn            systemd-container
+/usr/share/pam-configs/systemd     libpam-systemd
 /usr/bin/man                       man-db
 /usr/bin/groff                     groff-base
 /usr/bin/kill                      procps

@@ -123,6 +123,14 @@ func (m *Machine) OK(t testing.TB, args ...string) string {
 	return OK(t, Command{Args: append(m.enter[:len(m.enter):len(m.enter)], args...)})
 }
 
+// Journal returns what a unit has logged so far. What it wrote is read by journald when
+// that finds the time: without the wait, the last lines may be missing.
+func (m *Machine) Journal(t testing.TB, unit string) string {
+	t.Helper()
+	m.OK(t, "journalctl", "--sync")
+	return m.OK(t, "journalctl", "--unit", unit, "--output", "cat")
+}
+
 // try runs a command that may fail, and that needs no test to fail.
 func (m *Machine) try(args ...string) Result {
 	if m.enter == nil {

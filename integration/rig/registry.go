@@ -31,12 +31,26 @@ func NginxRegistryRoles(t testing.TB, id *Identities) *Server {
 
 func nginxRegistry(t testing.TB, id *Identities, config string) *Server {
 	t.Helper()
-	Need(t, "docker-registry")
 	s := newServer(t, id, "")
-	s.Behind = Port(t)
-	Start(t, Process{Args: []string{"docker-registry", "serve", render(t, s.Dir, "registry-plain.yml", s)}, Port: s.Behind})
-	s.nginx(t, nil, config)
+	s.nginxRegistry(t, nil, config)
 	return s
+}
+
+// NginxRegistrySlowAt is [NginxRegistryOn] in a network, at an address and a port there,
+// with 6 MB a second at most for a layer.
+func NginxRegistrySlowAt(t testing.TB, in *Network, address string, port int, id *Identities) *Server {
+	t.Helper()
+	s := &Server{Port: port, At: address, Identities: id, Dir: Dir(t)}
+	s.nginxRegistry(t, in, "nginx-registry-slow.conf")
+	return s
+}
+
+func (s *Server) nginxRegistry(t testing.TB, in *Network, config string) {
+	t.Helper()
+	Need(t, "docker-registry")
+	s.Behind = Port(t)
+	Start(t, Process{Args: []string{"docker-registry", "serve", render(t, s.Dir, "registry-plain.yml", s)}, In: in, Port: s.Behind})
+	s.nginx(t, in, config)
 }
 
 // Stored returns the size of each blob that the docker-registry has, by digest,
