@@ -27,10 +27,20 @@ func debComesAndGoes(t *testing.T, p *packager) {
 	expectContains(t, "certproxy.yaml(5)", m.OK(t, "zcat", "/usr/share/man/man5/certproxy.yaml.5.gz"), "attempt_timeout")
 	m.OK(t, "bash", "-n", "/usr/share/bash-completion/completions/certproxy")
 	// --man=no: else it leaves a formatted page in the cache of man.
-	m.OK(t, "systemd-analyze", "verify", "--man=no", "certproxy.service")
+	r := m.Run(t, "systemd-analyze", "verify", "--man=no", "certproxy.service", "certproxy.socket")
+	t.Logf("systemd-analyze verify: exit status %d, %d bytes of complaints\n%s%s", r.Exit, len(r.Stdout+r.Stderr), r.Stdout, r.Stderr)
+	if r.Exit != 0 || r.Stdout+r.Stderr != "" {
+		t.Error("systemd-analyze verify complains of what is installed")
+	}
 
 	m.OK(t, "systemctl", "enable", "--now", "certproxy.service")
 	in.works(t)
+	// As it runs, and not only as it is written: 1.5 of 10 at most.
+	r = m.Run(t, "systemd-analyze", "security", "--no-pager", "--threshold=15", "certproxy.service")
+	t.Logf("systemd-analyze security --threshold=15: exit status %d\n%s%s", r.Exit, r.Stdout, r.Stderr)
+	if r.Exit != 0 {
+		t.Error("systemd-analyze security finds more exposure than 1.5")
+	}
 	authority := m.OK(t, "sha256sum", "/var/lib/certproxy/ca.crt", "/var/lib/certproxy/ca.key")
 
 	// An upgrade keeps what was edited, and restarts what runs.

@@ -107,6 +107,17 @@ func TestRecipeOfContainerdWorksWordForWord(t *testing.T) {
 		t.Errorf("crictl pull %s: %v", recipeImage, err)
 	}
 	w.Follow(t, steps[daemon:], root()...)
+
+	// All is undone. The drop-in of the package does without the system's store.
+	if err := pullByCRI(t, w.Machine, recipeImage); err == nil {
+		t.Error("the daemon still pulls when all is undone")
+	}
+	rig.Write(t, w.Root, "etc/systemd/system/containerd.service.d/certproxy.conf", rig.Read(t, "../systemd/drop-ins/containerd.conf"), 0o644)
+	w.OK(t, "systemctl", "daemon-reload")
+	w.OK(t, "systemctl", "restart", "containerd")
+	if err := pullByCRI(t, w.Machine, recipeImage); err != nil {
+		t.Errorf("with the drop-in of the package: %v", err)
+	}
 }
 
 func TestRecipeOfCIWorksWordForWord(t *testing.T) {
