@@ -20,6 +20,9 @@ type answerBody struct {
 // Read implements io.Reader.
 func (b *answerBody) Read(p []byte) (int, error) {
 	n, err := b.src.Read(p)
+	if n > 0 {
+		b.s.stall.move()
+	}
 	if err == nil {
 		return n, nil
 	}
@@ -79,6 +82,7 @@ func (b *answerBody) finish(whole bool) {
 		return
 	}
 	b.done = true
+	b.s.stall.leaves(b.s)
 	b.s.conn.wire.readWide(false)
 	alive := b.stop()
 	sent := b.s.finished()

@@ -17,6 +17,7 @@ type plan struct {
 	noExpect bool          // the server does not understand Expect
 	patience time.Duration // how long the server may keep it waiting; zero for ever
 
+	stall       *stall                               // looks whether the bodies move; nil does not
 	client      *wire                                // the body comes over it; nil where others share it
 	interim     func(status int, fields http.Header) // told of answers before the final one; may be nil
 	hidesExpect bool                                 // the client may have sent an Expect that cannot be seen
@@ -64,7 +65,8 @@ func (id *identity) sendHTTP1(o *outcome, req *http.Request, body *replay, how p
 		}
 	}
 	s := newSending(conn, req, o.read(body, req, how), how.patience)
-	s.interim, s.client = how.interim, how.client
+	s.interim, s.client, s.stall = how.interim, how.client, how.stall
+	s.stall.carriedBy(s)
 	s.decideExpect(how)
 	o.expectation = s.ours
 	o.resp, o.err = s.roundTrip(writers)

@@ -96,8 +96,9 @@ func (a *attempts) roundTrip(req *http.Request) (*http.Response, error) {
 	body := newReplay(req, a.exchange.trailers, settings.ReplayLimit, a.spoolDir)
 	body.kept.budget = a.kept
 	a.exchange.body = body
+	a.exchange.stall.start(body)
 	r := &round{best: -1, plan: plan{
-		client: a.client, patience: settings.AttemptTimeout, interim: a.interim, hidesExpect: a.hidesExpect, noExpect: a.upstream.noExpect.Load()}}
+		stall: a.exchange.stall, client: a.client, patience: settings.AttemptTimeout, interim: a.interim, hidesExpect: a.hidesExpect, noExpect: a.upstream.noExpect.Load()}}
 	r.queue, r.skipped = a.upstream.memory.order(a.upstream.identities, req, time.Now())
 	id := r.take()
 	for {

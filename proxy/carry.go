@@ -23,6 +23,8 @@ func (p *Proxy) carry(w *recorder, r *http.Request, x *exchange) {
 	// Without it, net/http reads on in a body that the host does not want before it
 	// lets the host's answer through. HTTP/2 needs it not, and says so.
 	_ = http.NewResponseController(w).EnableFullDuplex()
+	x.stall = newStall(x.host.settings.StreamIdleTimeout, w.ResponseWriter, clientNetConn(r.Context()), r.ProtoMajor > 1)
+	w.stall = x.stall
 	interim := &interimAnswers{w: w, none: !r.ProtoAtLeast(1, 1)}
 	a := &attempts{upstream: x.host, client: w.wire, exchange: x, interim: interim.pass, hidesExpect: r.ProtoMajor >= 2,
 		send: (*identity).send, told: p.config.Attempted, log: p.log, spoolDir: p.config.ReplayDir, kept: p.kept}
@@ -34,9 +36,12 @@ func (p *Proxy) carry(w *recorder, r *http.Request, x *exchange) {
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode == http.StatusSwitchingProtocols {
+		x.stall.stop() // a WebSocket may be silent for as long as both its ends are there
 		p.switchProtocols(w, r, x, resp)
 		return
 	}
+	x.stall.answers()
+	x.stall.answeredBy(resp.Body)
 	p.announceAnswer(w.Header(), resp)
 	if x.seenAs != "" {
 		relocate(w.Header(), x.host.host.Name, x.seenAs)
@@ -91,6 +96,8 @@ func outgoingRequest(in *http.Request, to *upstream, pseudonym string) *http.Req
 func (p *Proxy) answerError(w http.ResponseWriter, r *http.Request, x *exchange, err error) {
 	var malformed *http1.Malformed // behind the header
 	switch {
+	case r.Context().Err() == nil && x.stall.ended() != nobody:
+		x.refused = stalledRefusal(x.stall, x.host.host.Name)
 	case r.Context().Err() == nil && errors.As(err, &malformed):
 		x.refused = malformedRefusal(malformed)
 	case r.Context().Err() != nil || isClientGone(err):

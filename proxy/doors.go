@@ -82,7 +82,7 @@ func (p *Proxy) begin(ctx context.Context, conn net.Conn) (context.Context, erro
 		}
 		_ = conn.SetDeadline(time.Time{})
 	}
-	return context.WithValue(ctx, clientConnKey{}, &clientConn{p.config.Gate.Arrived(conn)}), nil
+	return context.WithValue(ctx, clientConnKey{}, &clientConn{p.config.Gate.Arrived(conn), conn}), nil
 }
 
 // newServer returns a server of HTTP/1.

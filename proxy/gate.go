@@ -83,7 +83,10 @@ func newVisit(r *http.Request) visit {
 }
 
 // A clientConn is one client connection. It is compared by its address.
-type clientConn struct{ visitor Visitor }
+type clientConn struct {
+	visitor Visitor
+	conn    net.Conn
+}
 
 type clientConnKey struct{}
 

@@ -165,6 +165,8 @@ func (h *http2Conns) retire() {
 func (h *http2Conns) roundTrip(c *http2Conn, req *http.Request, body *replayReader, how plan) (*http.Response, error) {
 	patience := how.patience
 	ctx, cancel := context.WithCancelCause(req.Context())
+	call := &http2Call{cancel: cancel}
+	how.stall.carriedBy(call)
 	out := req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		Got1xxResponse: func(status int, fields textproto.MIMEHeader) error {
 			if how.interim != nil && status != http.StatusContinue {
@@ -185,7 +187,7 @@ func (h *http2Conns) roundTrip(c *http2Conn, req *http.Request, body *replayRead
 	}
 	if body != nil {
 		out.Trailer = maps.Clone(req.Trailer)
-		out.Body = &endingBody{replayReader: body, ended: func() {
+		out.Body = &endingBody{replayReader: body, stall: how.stall, ended: func() {
 			if out.Trailer != nil {
 				body.copyTrailers(out.Trailer)
 			}
@@ -194,6 +196,7 @@ func (h *http2Conns) roundTrip(c *http2Conn, req *http.Request, body *replayRead
 	}
 	resp, err := c.client.RoundTrip(out)
 	if err != nil {
+		how.stall.sent()
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
@@ -201,19 +204,30 @@ func (h *http2Conns) roundTrip(c *http2Conn, req *http.Request, body *replayRead
 		h.release(c)
 		return nil, err
 	}
-	resp.Body = &http2Answer{ReadCloser: resp.Body, end: func() { cancel(nil); h.release(c) }}
+	resp.Body = &http2Answer{ReadCloser: resp.Body, stall: how.stall, call: call, end: func() { cancel(nil); h.release(c) }}
 	return resp, nil
 }
+
+// An http2Call is one request of a connection, which can be given up alone.
+type http2Call struct{ cancel context.CancelCauseFunc }
+
+func (c *http2Call) giveUp() { c.cancel(errStalled) }
 
 // An endingBody tells when a body has been read to its end.
 type endingBody struct {
 	*replayReader
+	stall *stall
 	ended func()
 }
 
 func (b *endingBody) Read(p []byte) (int, error) {
+	b.stall.sends()
 	n, err := b.replayReader.Read(p)
+	if n > 0 {
+		b.stall.move()
+	}
 	if errors.Is(err, io.EOF) {
+		b.stall.sent()
 		b.ended()
 	}
 	return n, err
@@ -222,8 +236,18 @@ func (b *endingBody) Read(p []byte) (int, error) {
 // An http2Answer is the body of an answer, which gives its connection back.
 type http2Answer struct {
 	io.ReadCloser
-	once sync.Once
-	end  func()
+	stall *stall
+	call  *http2Call
+	once  sync.Once
+	end   func()
+}
+
+func (a *http2Answer) Read(p []byte) (int, error) {
+	n, err := a.ReadCloser.Read(p)
+	if n > 0 {
+		a.stall.move()
+	}
+	return n, err
 }
 
 func (a *http2Answer) Close() error {

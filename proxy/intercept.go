@@ -19,13 +19,13 @@ import (
 // intercept terminates the client's TLS with a leaf for the host and hands the
 // connection to the inner server of its protocol. It reports whether that owns it now.
 func (p *Proxy) intercept(c *connect, conn net.Conn) bool {
+	began := time.Now()
+	_ = conn.SetDeadline(began.Add(p.config.HandshakeTimeout))
 	if _, err := io.WriteString(conn, established); err != nil {
 		return false
 	}
 	inner := &interceptedConn{wire: newWire(conn, c.takeEarly(), p.dialer.buffers), connect: c}
 	secured := tls.Server(inner, p.clientTLS)
-	began := time.Now()
-	_ = conn.SetDeadline(began.Add(p.config.HandshakeTimeout))
 	err := secured.Handshake()
 	p.config.shookHands(ToClient, c.authority, began, err)
 	if err != nil {
@@ -78,6 +78,7 @@ func handshakeHint(err error) string {
 type interceptedConn struct {
 	*wire
 	connect *connect
+	http2   http2Watch // where it speaks HTTP/2
 }
 
 // Close implements net.Conn.
@@ -98,27 +99,40 @@ func (p *Proxy) newHTTP2Server() *http.Server {
 		DisableGeneralOptionsHandler: true,
 
 		ErrorLog: zap.NewStdLog(p.log.Named("http")),
-		ConnState: func(_ net.Conn, state http.ConnState) {
+		ConnState: func(conn net.Conn, state http.ConnState) {
+			inner := interceptedBelow(conn)
+			if inner == nil {
+				return
+			}
 			switch state {
 			case http.StateNew:
 				p.live.http2.Add(1)
+				p.watchHTTP2(inner)
 			case http.StateClosed, http.StateHijacked:
 				p.live.http2.Add(-1)
+				inner.http2.stop()
 			case http.StateActive, http.StateIdle:
+				inner.http2.open.Store(state == http.StateActive)
 			}
 		},
 		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
-			secured, ok := conn.(*tls.Conn)
-			if !ok {
-				return ctx
-			}
-			inner, ok := secured.NetConn().(*interceptedConn)
-			if !ok {
+			inner := interceptedBelow(conn)
+			if inner == nil {
 				return ctx
 			}
 			return context.WithValue(ctx, interceptKey{}, inner)
 		},
 	}
+}
+
+// interceptedBelow returns the connection below TLS, or nil.
+func interceptedBelow(conn net.Conn) *interceptedConn {
+	secured, ok := conn.(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	inner, _ := secured.NetConn().(*interceptedConn)
+	return inner
 }
 
 // sameHost checks that a request inside an intercepted connection is for the host

@@ -51,8 +51,12 @@ func (o outgoing) read(p []byte) (int, error) {
 	if s.sent == s.req.ContentLength {
 		return 0, io.EOF // the client may end its stream later
 	}
+	s.stall.sends()
 	n, err := s.body.Read(p)
 	s.sent += int64(n)
+	if n > 0 {
+		s.stall.move()
+	}
 	if n > 0 {
 		s.delivered.Store(true)
 	}

@@ -200,6 +200,13 @@ func (r *replay) read() int64 {
 	return r.total
 }
 
+// waitsForClient reports whether more of the body is being waited for.
+func (r *replay) waitsForClient() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.pulling
+}
+
 // brokenOff returns the error with which the client ended the body, if it did not
 // end well.
 func (r *replay) brokenOff() error {

@@ -23,6 +23,7 @@ type exchange struct {
 	seenAs   string   // scheme://authority by which the client knows the host, where that is another
 
 	trailers func() http.Header // of the request, once its body has ended
+	stall    *stall             // looks whether the bodies move; nil does not
 	body     *replay            // of the request, once it is tried
 	writers  sync.WaitGroup     // for the goroutines that send it
 }
@@ -32,9 +33,31 @@ type exchange struct {
 // read no further.
 func (x *exchange) end(w http.ResponseWriter) {
 	if x.body != nil {
-		x.body.end(func() { _ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) })
+		x.body.end(func() { _ = http.NewResponseController(w).SetReadDeadline(passed()) })
 	}
 	x.writers.Wait()
+	x.stall.stop()
+}
+
+// boundRest bounds the writing of what is left of the answer when the handler returns: by
+// the time of stream_idle_timeout, or by another where there is no host. Over HTTP/2 an
+// http2Watch looks at it.
+func (x *exchange) boundRest(w http.ResponseWriter, r *http.Request, unknown time.Duration) {
+	if r.ProtoMajor > 1 {
+		return
+	}
+	within := unknown
+	switch {
+	case x.stall.ended() != nobody:
+		within = stallGrace
+	case x.host != nil:
+		within = x.host.settings.StreamIdleTimeout
+	}
+	var until time.Time
+	if within > 0 {
+		until = time.Now().Add(within)
+	}
+	_ = http.NewResponseController(w).SetWriteDeadline(until)
 }
 
 // serveInner answers one request of an intercepted connection.
@@ -48,6 +71,9 @@ func (p *Proxy) serveInner(w http.ResponseWriter, r *http.Request) {
 	var client *wire
 	if r.ProtoMajor == 1 { // in HTTP/2 the wire is not one request's
 		client = inner.wire
+	} else {
+		inner.http2.serves(1)
+		defer inner.http2.serves(-1)
 	}
 	c := inner.connect
 	c.settle()
@@ -73,6 +99,7 @@ func (p *Proxy) serveRequest(w http.ResponseWriter, r *http.Request, v *visit, c
 	}
 	rec := &recorder{ResponseWriter: w, wire: client}
 	defer func() { p.ended(v, r, rec, x, began) }() // an aborted transfer is a panic that goes on
+	defer x.boundRest(w, r, p.config.HeaderTimeout)
 	defer x.end(w)
 	switch {
 	case isH2C(r.Header):
@@ -123,6 +150,7 @@ func (p *Proxy) ended(v *visit, r *http.Request, rec *recorder, x *exchange, beg
 		end.Ending, end.Refusal, end.Reason, end.Hint = Refused, x.refused.kind, x.refused.text, x.refused.hint
 	case x.broken:
 		end.Ending = Broken
+		end.Reason, end.Hint = x.stall.tells(v.authority)
 	}
 	p.config.RequestEnded(end)
 }
@@ -130,7 +158,10 @@ func (p *Proxy) ended(v *visit, r *http.Request, rec *recorder, x *exchange, beg
 // logRequest writes the one line of a request.
 func (p *Proxy) logRequest(v *visit, r *http.Request, rec *recorder, x *exchange, took time.Duration, path string) {
 	level, message := zap.InfoLevel, "request served"
+	stalled := x.stall.ended() != nobody && (x.broken || x.refused != nil)
 	switch {
+	case stalled:
+		level, message = zap.WarnLevel, "request stalled"
 	case x.refused != nil:
 		level, message = zap.WarnLevel, "request refused"
 	case x.canceled:
@@ -143,7 +174,10 @@ func (p *Proxy) logRequest(v *visit, r *http.Request, rec *recorder, x *exchange
 	fields := append(v.who(), zap.String("method", r.Method),
 		zap.String("path", path), zap.Int("status", rec.status), zap.String("pair", x.pair),
 		zap.Int("attempts", x.attempts), zap.Int64("bytes", rec.bytes), zap.Duration("duration", took))
-	if x.refused != nil {
+	if stalled {
+		reason, hint := x.stall.tells(v.authority)
+		fields = append(fields, zap.Int64("bytes_up", x.body.read()), zap.String("reason", reason), zap.String("hint", hint))
+	} else if x.refused != nil {
 		fields = append(fields, zap.String("reason", x.refused.text), zap.String("hint", x.refused.hint))
 	}
 	entry.Write(fields...)
@@ -154,7 +188,8 @@ type recorder struct {
 	http.ResponseWriter
 	status int
 	bytes  int64
-	wire   *wire // to the client; nil where others share it
+	wire   *wire  // to the client; nil where others share it
+	stall  *stall // looks whether the answer moves; nil does not
 }
 
 // Unwrap is for http.ResponseController.
@@ -163,11 +198,16 @@ func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (w *recorder) WriteHeader(status int) {
 	if status >= 200 {
 		w.status = status
+	} else {
+		w.stall.writes() // at once
+		defer w.stall.wrote()
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *recorder) Write(b []byte) (int, error) {
+	w.stall.writes()
+	defer w.stall.wrote()
 	n, err := w.ResponseWriter.Write(b)
 	w.bytes += int64(n)
 	return n, err
@@ -175,6 +215,8 @@ func (w *recorder) Write(b []byte) (int, error) {
 
 // flush sends all that was written.
 func (w *recorder) flush() error {
+	w.stall.writes()
+	defer w.stall.wrote()
 	if err := http.NewResponseController(w.ResponseWriter).Flush(); err != nil || w.wire == nil {
 		return err
 	}
@@ -186,5 +228,7 @@ func (w *recorder) writeWide(wide bool) error {
 	if w.wire == nil {
 		return nil
 	}
+	w.stall.writes()
+	defer w.stall.wrote()
 	return w.wire.writeWide(wide)
 }

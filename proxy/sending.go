@@ -50,6 +50,9 @@ type sending struct {
 
 	interim func(status int, fields http.Header) // told of answers before the final one
 
+	stall   *stall      // looks whether the bodies move; nil does not
+	stalled atomic.Bool // it has given the request up
+
 	// patience is how long the server may keep the request waiting; zero for ever.
 	patience time.Duration
 	moved    atomic.Int64 // when the body last moved, as nanoseconds after began
@@ -97,8 +100,12 @@ func (s *sending) roundTrip(writers *sync.WaitGroup) (*http.Response, error) {
 		stop()
 		c.kill()
 		s.giveUpBody()
-		if ctx.Err() != nil {
+		s.stall.leaves(s)
+		switch {
+		case ctx.Err() != nil:
 			err = context.Cause(ctx)
+		case s.stalled.Load():
+			err = errStalled
 		}
 		return nil, err
 	}
@@ -108,6 +115,12 @@ func (s *sending) roundTrip(writers *sync.WaitGroup) (*http.Response, error) {
 		resp.Body = &upgradedConn{answer}
 	}
 	return resp, nil
+}
+
+// giveUp ends the request, whoever waits for what of it.
+func (s *sending) giveUp() {
+	s.stalled.Store(true)
+	s.conn.kill()
 }
 
 // write writes the request, with its body if there is one.
@@ -144,6 +157,7 @@ func (s *sending) write() {
 	if narrowed := s.widen(false); err == nil {
 		err = narrowed
 	}
+	s.stall.sent()
 	s.writeErr = err
 	if err == nil && s.body != nil {
 		s.complete.Store(true)

@@ -11,6 +11,11 @@ type HostSettings struct {
 	// answers, over all attempts together; time in which a body moves does not
 	// count. Zero waits for ever.
 	AttemptTimeout time.Duration
+	// StreamIdleTimeout bounds how long no byte of a body may move in either direction,
+	// from when the request's begins to be sent, or the header of the answer has come, until
+	// the exchange ends. The name and the meaning are Envoy's (stream_idle_timeout of its
+	// HTTP connection manager). Zero waits for ever.
+	StreamIdleTimeout time.Duration
 	// ReplayLimit is how many bytes of a request's body are kept so that another
 	// pair can be tried.
 	ReplayLimit int64
@@ -27,11 +32,12 @@ type HostSettings struct {
 // DefaultHostSettings returns the settings of a host about which nothing is said.
 func DefaultHostSettings() HostSettings {
 	return HostSettings{
-		ConnectTimeout: 10 * time.Second,
-		AttemptTimeout: 5 * time.Minute,
-		ReplayLimit:    1 << 30,
-		PairMemory:     time.Minute,
-		Fallback:       documented{},
+		ConnectTimeout:    10 * time.Second,
+		AttemptTimeout:    5 * time.Minute,
+		StreamIdleTimeout: time.Hour,
+		ReplayLimit:       1 << 30,
+		PairMemory:        time.Minute,
+		Fallback:          documented{},
 	}
 }
 

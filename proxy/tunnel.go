@@ -30,7 +30,7 @@ func (p *Proxy) tunnel(r *http.Request, c *connect, client net.Conn) bool {
 		return false
 	}
 	p.conns.add(upstream)
-	t := &tunnel{client: client, upstream: upstream, pipes: p.pipes}
+	t := &tunnel{client: client, upstream: upstream, pipes: p.pipes, within: p.config.HeaderTimeout}
 	early := c.takeEarly()
 	who, asClient, authority, began := c.who(), c.asClient(), c.authority, c.began
 	p.live.tunnels.Add(1)
@@ -58,6 +58,7 @@ func (p *Proxy) tunnel(r *http.Request, c *connect, client net.Conn) bool {
 type tunnel struct {
 	client, upstream net.Conn
 	pipes            *pipePool
+	within           time.Duration // for the client to take its yes
 	up, down         int64
 }
 
@@ -66,9 +67,11 @@ type tunnel struct {
 // the direction that broke.
 func (t *tunnel) carry(early []byte) error {
 	defer t.abort()
+	_ = t.client.SetWriteDeadline(time.Now().Add(t.within))
 	if _, err := io.WriteString(t.client, established); err != nil {
 		return err
 	}
+	_ = t.client.SetWriteDeadline(time.Time{})
 	var downErr error
 	done := make(chan struct{})
 	go func() {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 )
 
 var errOtherProtocol = errors.New("it switched to another protocol than it was asked for")
@@ -35,9 +36,11 @@ func (p *Proxy) switchProtocols(w *recorder, r *http.Request, x *exchange, resp 
 	h["Connection"], h["Upgrade"] = []string{"Upgrade"}, resp.Header["Upgrade"]
 	addVia(h, resp.ProtoMajor, resp.ProtoMinor, p.pseudonym)
 	answer := http.Response{StatusCode: resp.StatusCode, ProtoMajor: 1, ProtoMinor: 1, Header: h}
+	_ = client.SetWriteDeadline(time.Now().Add(p.config.HeaderTimeout))
 	if answer.Write(rw) != nil || rw.Flush() != nil {
 		return
 	}
+	_ = client.SetWriteDeadline(time.Time{})
 	// What the client sent behind its request is in the reader; from then on its
 	// connection is read itself, for at its end the reader would cancel the request.
 	early, _ := rw.Reader.Peek(rw.Reader.Buffered()) // cannot fail: it is buffered

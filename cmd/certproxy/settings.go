@@ -30,12 +30,13 @@ func (s *settings) refuseUnlisted() bool { return s.current.Load().Unlisted == "
 
 func hostSettings(h config.HostSettings) proxy.HostSettings {
 	return proxy.HostSettings{
-		ConnectTimeout: h.ConnectTimeout,
-		AttemptTimeout: h.AttemptTimeout,
-		ReplayLimit:    h.ReplayLimit,
-		PairMemory:     h.PairMemory,
-		Fallback:       h.FallbackStatuses,
-		Renegotiation:  h.Renegotiation,
+		ConnectTimeout:    h.ConnectTimeout,
+		AttemptTimeout:    h.AttemptTimeout,
+		StreamIdleTimeout: h.StreamIdleTimeout,
+		ReplayLimit:       h.ReplayLimit,
+		PairMemory:        h.PairMemory,
+		Fallback:          h.FallbackStatuses,
+		Renegotiation:     h.Renegotiation,
 	}
 }
 

@@ -52,12 +52,13 @@ type Allow struct{ Users, Groups, Networks []string }
 
 // HostSettings is how requests to one host are treated.
 type HostSettings struct {
-	ConnectTimeout   time.Duration // to connect to the host, name resolution included; more than 0
-	AttemptTimeout   time.Duration // how long the host may keep a request waiting for its answer, over all attempts, while no body moves; 0 is no limit
-	ReplayLimit      int64         // bytes of a request's body that are kept, so that another pair can be tried
-	PairMemory       time.Duration // how long a pair that was refused stands back; 0 turns it off
-	FallbackStatuses Statuses      // the answers after which the next pair is tried
-	Renegotiation    bool          // speak TLS 1.2 and answer one renegotiation
+	ConnectTimeout    time.Duration // to connect to the host, name resolution included; more than 0
+	AttemptTimeout    time.Duration // how long the host may keep a request waiting for its answer, over all attempts, while no body moves; 0 is no limit
+	StreamIdleTimeout time.Duration // how long no byte of a body may move in either direction, once one has begun; 0 is no limit
+	ReplayLimit       int64         // bytes of a request's body that are kept, so that another pair can be tried
+	PairMemory        time.Duration // how long a pair that was refused stands back; 0 turns it off
+	FallbackStatuses  Statuses      // the answers after which the next pair is tried
+	Renegotiation     bool          // speak TLS 1.2 and answer one renegotiation
 }
 
 // Default returns what holds where nothing is said.
@@ -66,11 +67,12 @@ func Default() Config {
 		Listen: []string{"127.0.0.1:3128"}, Unlisted: "tunnel", LogLevel: "info", LogFormat: "auto",
 		HandshakeTimeout: 10 * time.Second, HeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, DrainTimeout: 25 * time.Second,
 		Host: HostSettings{
-			ConnectTimeout:   10 * time.Second,
-			AttemptTimeout:   5 * time.Minute,
-			ReplayLimit:      1 << 30,
-			PairMemory:       time.Minute,
-			FallbackStatuses: Statuses{}.add(403, 404).add(500, 599).add(495, 496),
+			ConnectTimeout:    10 * time.Second,
+			AttemptTimeout:    5 * time.Minute,
+			StreamIdleTimeout: time.Hour,
+			ReplayLimit:       1 << 30,
+			PairMemory:        time.Minute,
+			FallbackStatuses:  Statuses{}.add(403, 404).add(500, 599).add(495, 496),
 		},
 	}
 }

@@ -55,6 +55,7 @@ func render(c *Config) []byte {
 		}
 		fmt.Fprintf(&b, "%sconnect_timeout: %v\n", indent, s.ConnectTimeout)
 		fmt.Fprintf(&b, "%sattempt_timeout: %v\n", indent, s.AttemptTimeout)
+		fmt.Fprintf(&b, "%sstream_idle_timeout: %v\n", indent, s.StreamIdleTimeout)
 		fmt.Fprintf(&b, "%sreplay_limit: %d\n", indent, s.ReplayLimit)
 		fmt.Fprintf(&b, "%spair_memory: %v\n", indent, s.PairMemory)
 		fmt.Fprintf(&b, "%sfallback_statuses: [%s]\n", indent, strings.Join(listed, ", "))

@@ -80,6 +80,8 @@ func hostKeys(s *HostSettings, a *Allow) []key {
 			Help: "to connect to a host, name resolution included"}, target: one(&s.ConnectTimeout, positiveDuration)},
 		{Key: Key{Name: "attempt_timeout", Flag: "attempt-timeout", Scope: Everywhere, Type: "duration", Default: "5m", Group: forTimeouts,
 			Help: "for a host to answer a request, over all attempts, while no body moves; 0 is no limit"}, target: one(&s.AttemptTimeout, duration)},
+		{Key: Key{Name: "stream_idle_timeout", Flag: "stream-idle-timeout", Scope: Everywhere, Type: "duration", Default: "1h", Group: forTimeouts,
+			Help: "for a request whose body or answer has begun, while no byte of either moves; 0 is no limit"}, target: one(&s.StreamIdleTimeout, duration)},
 		{Key: Key{Name: "replay_limit", Flag: "replay-limit", Scope: Everywhere, Type: "size", Default: "1GiB", Group: forUpstreams,
 			Help: "how much of a request's body is kept, so that another pair can be tried"}, target: one(&s.ReplayLimit, size)},
 		{Key: Key{Name: "pair_memory", Flag: "pair-memory", Scope: Everywhere, Type: "duration", Default: "60s", Group: forUpstreams,

@@ -50,14 +50,14 @@ func TestWhatIsWrittenIsWhatHolds(t *testing.T) {
 		{"an empty document", "---\n", Default()},
 		{"an empty map", "{}", Default()},
 		{"hosts that are all commented out", "hosts:\n  # registry.example:\n", Default()},
-		{"every key", "connect_timeout: 3s\nattempt_timeout: 1h30m\nreplay_limit: 512MiB\npair_memory: 5m\nfallback_statuses: [403]\n",
+		{"every key", "connect_timeout: 3s\nattempt_timeout: 1h30m\nstream_idle_timeout: 10m\nreplay_limit: 512MiB\npair_memory: 5m\nfallback_statuses: [403]\n",
 			with(func(c *Config) {
 				c.Host = HostSettings{
-					ConnectTimeout: 3 * time.Second, AttemptTimeout: 90 * time.Minute,
+					ConnectTimeout: 3 * time.Second, AttemptTimeout: 90 * time.Minute, StreamIdleTimeout: 10 * time.Minute,
 					ReplayLimit: 512 << 20, PairMemory: 5 * time.Minute, FallbackStatuses: set("403"),
 				}
 			})},
-		{"what 0 turns off", "attempt_timeout: 0\nreplay_limit: 0\npair_memory: 0\nfallback_statuses: []\n",
+		{"what 0 turns off", "attempt_timeout: 0\nstream_idle_timeout: 0\nreplay_limit: 0\npair_memory: 0\nfallback_statuses: []\n",
 			with(func(c *Config) { c.Host = HostSettings{ConnectTimeout: 10 * time.Second} })},
 		{"bytes", "replay_limit: 1048576", with(func(c *Config) { c.Host.ReplayLimit = 1 << 20 })},
 		{"the largest size", "replay_limit: 8388607TiB", with(func(c *Config) { c.Host.ReplayLimit = 8388607 << 40 })},
@@ -136,7 +136,7 @@ func TestAHostWithoutSettingsOfItsOwnHasThoseOfAllHosts(t *testing.T) {
 
 func TestTheDefaultsAreThoseOfTheSpecification(t *testing.T) {
 	s := Default().Host
-	if s.ConnectTimeout != 10*time.Second || s.AttemptTimeout != 5*time.Minute || s.ReplayLimit != 1<<30 || s.PairMemory != time.Minute || s.Renegotiation {
+	if s.ConnectTimeout != 10*time.Second || s.AttemptTimeout != 5*time.Minute || s.StreamIdleTimeout != time.Hour || s.ReplayLimit != 1<<30 || s.PairMemory != time.Minute || s.Renegotiation {
 		t.Errorf("defaults %+v", s)
 	}
 	for status, want := range map[int]bool{

@@ -88,6 +88,9 @@ func (w *response) finish() bool {
 	if w.chunked {
 		w.endChunks()
 	}
+	if !w.hurried.Load() && c.bw.Buffered() > 0 {
+		_ = w.SetWriteDeadline(time.Now().Add(c.server.HeaderTimeout)) // the handler left it to us
+	}
 	err := c.bw.Flush()
 	c.watch.stop()
 	if w.hurried.Load() {

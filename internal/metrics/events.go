@@ -222,7 +222,7 @@ func (m *Metrics) forget() {
 func refusalKind(kind string) string {
 	switch kind {
 	case "dns_timeout", "dns_error", "destination_unavailable", "destination_ip_unroutable", "connection_refused",
-		"connection_terminated", "connection_timeout", "tls_protocol_error", "tls_certificate_error", "tls_alert_received",
+		"connection_terminated", "connection_timeout", "connection_write_timeout", "tls_protocol_error", "tls_certificate_error", "tls_alert_received",
 		"http_request_error", "http_request_denied", "http_response_timeout", "http_protocol_error",
 		"proxy_internal_error", "proxy_configuration_error", "proxy_loop_detected":
 		return kind
