@@ -14,6 +14,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -204,14 +205,26 @@ func (h *http2Conns) roundTrip(c *http2Conn, req *http.Request, body *replayRead
 		h.release(c)
 		return nil, err
 	}
-	resp.Body = &http2Answer{ReadCloser: resp.Body, stall: how.stall, call: call, end: func() { cancel(nil); h.release(c) }}
+	answer := &http2Answer{ReadCloser: resp.Body, stall: how.stall, call: call, end: func() { cancel(nil); h.release(c) }}
+	call.answer.Store(answer)
+	resp.Body = answer
 	return resp, nil
 }
 
 // An http2Call is one request of a connection, which can be given up alone.
-type http2Call struct{ cancel context.CancelCauseFunc }
+type http2Call struct {
+	cancel context.CancelCauseFunc
+	answer atomic.Pointer[http2Answer] // once its header has come
+}
 
-func (c *http2Call) giveUp() { c.cancel(errStalled) }
+// giveUp ends the request. The transport notices the end of the context between two
+// pieces of the request's body only, so the answer's is closed, too.
+func (c *http2Call) giveUp() {
+	c.cancel(errStalled)
+	if answer := c.answer.Load(); answer != nil {
+		_ = answer.ReadCloser.Close()
+	}
+}
 
 // An endingBody tells when a body has been read to its end.
 type endingBody struct {
