@@ -23,7 +23,7 @@ func (p *Proxy) carry(w *recorder, r *http.Request, x *exchange) {
 	// Without it, net/http reads on in a body that the host does not want before it
 	// lets the host's answer through. HTTP/2 needs it not, and says so.
 	_ = http.NewResponseController(w).EnableFullDuplex()
-	x.stall = newStall(x.host.settings.StreamIdleTimeout, w.ResponseWriter, clientNetConn(r.Context()), r.ProtoMajor > 1)
+	x.stall = x.look.setUp(x.host.settings.StreamIdleTimeout, w.ResponseWriter, clientNetConn(r.Context()), r.ProtoMajor > 1)
 	w.stall = x.stall
 	interim := &interimAnswers{w: w, none: !r.ProtoAtLeast(1, 1)}
 	a := &attempts{upstream: x.host, client: w.wire, exchange: x, interim: interim.pass, hidesExpect: r.ProtoMajor >= 2,

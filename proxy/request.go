@@ -23,6 +23,7 @@ type exchange struct {
 	seenAs   string   // scheme://authority by which the client knows the host, where that is another
 
 	trailers func() http.Header // of the request, once its body has ended
+	look     stall              // what stall points to; here, for each request has one
 	stall    *stall             // looks whether the bodies move; nil does not
 	body     *replay            // of the request, once it is tried
 	writers  sync.WaitGroup     // for the goroutines that send it

@@ -19,7 +19,7 @@ import (
 type stall struct {
 	limit  time.Duration
 	began  time.Time
-	client *http.ResponseController
+	client http.ResponseWriter
 	conn   net.Conn // the client's; nil where it is not known
 	shared bool     // others' streams are on it: HTTP/2
 	body   *replay  // set before the timer is
@@ -63,12 +63,14 @@ const (
 	stallGrace = 5 * time.Second
 )
 
-// newStall begins to look. conn is the client's, or nil.
-func newStall(limit time.Duration, w http.ResponseWriter, conn net.Conn, shared bool) *stall {
+// setUp makes s one of an exchange whose answer is written to w, or returns nil where no
+// limit is set. conn is the client's connection, or nil.
+func (s *stall) setUp(limit time.Duration, w http.ResponseWriter, conn net.Conn, shared bool) *stall {
 	if limit <= 0 {
 		return nil
 	}
-	return &stall{limit: limit, began: time.Now(), client: http.NewResponseController(w), conn: conn, shared: shared}
+	s.limit, s.began, s.client, s.conn, s.shared = limit, time.Now(), w, conn, shared
+	return s
 }
 
 // start begins to look at an exchange with this body.
@@ -255,7 +257,7 @@ func (s *stall) end() {
 	switch {
 	case s.writing.Load():
 		s.why = clientReading
-		_ = s.client.SetWriteDeadline(passed())
+		_ = http.NewResponseController(s.client).SetWriteDeadline(passed())
 	case s.answered.Load():
 		s.why = hostSending
 		if waitsForClient && s.unsent.Load() {
@@ -264,7 +266,7 @@ func (s *stall) end() {
 		s.giveUpHost()
 	case waitsForClient:
 		s.why = clientSending
-		_ = s.client.SetReadDeadline(passed())
+		_ = http.NewResponseController(s.client).SetReadDeadline(passed())
 	default:
 		s.why = hostTaking
 		s.giveUpHost()
@@ -282,8 +284,8 @@ func (s *stall) giveUpHost() {
 // ended then, with the streams of others, which cannot move either.
 func (s *stall) insist() {
 	s.giveUpHost()
-	_ = s.client.SetReadDeadline(passed())
-	_ = s.client.SetWriteDeadline(passed())
+	_ = http.NewResponseController(s.client).SetReadDeadline(passed())
+	_ = http.NewResponseController(s.client).SetWriteDeadline(passed())
 	if s.shared && s.conn != nil {
 		now := carried{at: time.Since(s.began)}
 		now.add(s.conn)
