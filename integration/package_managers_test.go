@@ -18,7 +18,7 @@ import (
 type packageClient struct {
 	name    string
 	program string
-	debian  bool   // setup.sh installs it; else it is shown where it is there
+	debian  bool   // setup.sh installs it; else it is shown where it is there: Debian has none, or it is large
 	file    string // further, of a package
 	script  string
 	trusts  string // the variable by which it trusts the server without certproxy, if not SSL_CERT_FILE
@@ -74,7 +74,7 @@ func TestPackageManagersFetch(t *testing.T) {
 			if c.debian {
 				rig.Need(t, c.program)
 			} else if err != nil {
-				t.Skipf("PREREQUISITE MISSING: %s, which Debian has not, or too old", c.program)
+				t.Skipf("PREREQUISITE MISSING: %s, which integration/setup.sh does not install: Debian has none, or it is large", c.program)
 			}
 			if c.file != "" {
 				rig.NeedFile(t, c.file)

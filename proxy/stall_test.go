@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -338,7 +339,7 @@ func TestAHostThatThinksIsNotStalled(t *testing.T) {
 // With 0, for a host alone or for all, a stream may be silent for days; what another host
 // has, and what is set while it lasts, does not matter to it.
 func TestTheTimeIsEachHostsAndAReloadIsForNewRequests(t *testing.T) {
-	own := map[string]time.Duration{"never.example:443": 0}
+	var own atomic.Int64 // of never.example
 	inBubble(t, func(b *bubble) {
 		stream := func(w http.ResponseWriter, req *http.Request) {
 			say(flusher{w}, "begun")
@@ -367,7 +368,7 @@ func TestTheTimeIsEachHostsAndAReloadIsForNewRequests(t *testing.T) {
 		if got := <-cut; got != "begun, true" {
 			b.t.Errorf("with a limit: %s", got)
 		}
-		own[never] = 2 * stallLimit
+		own.Store(int64(2 * stallLimit))
 		b.reload()
 		cut = ask(never)
 		elapse(stallLimit + time.Second)
@@ -387,8 +388,8 @@ func TestTheTimeIsEachHostsAndAReloadIsForNewRequests(t *testing.T) {
 		c.Host = func(authority string) HostSettings {
 			s := DefaultHostSettings()
 			s.StreamIdleTimeout = stallLimit
-			if d, ok := own[authority]; ok {
-				s.StreamIdleTimeout = d
+			if authority == "never.example:443" {
+				s.StreamIdleTimeout = time.Duration(own.Load())
 			}
 			return s
 		}

@@ -15,7 +15,7 @@ import (
 // An overview is what certproxy list shows.
 type overview struct {
 	Roots    []string          `json:"roots"`
-	Hosts    []listing.Entry    `json:"hosts"`
+	Hosts    []listing.Entry   `json:"hosts"`
 	Problems []listing.Problem `json:"problems"`
 }
 
