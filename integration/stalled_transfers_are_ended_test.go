@@ -65,6 +65,7 @@ func TestStalledTransfersAreEnded(t *testing.T) {
 			if err != nil {
 				return "broken off: " + err.Error()
 			}
+			defer resp.Body.Close()
 			body, err := io.ReadAll(resp.Body)
 			return fmt.Sprint(resp.StatusCode, " ", err, " ", len(body), " bytes ", string(body[:min(len(body), 100)]))
 		}
