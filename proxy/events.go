@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"time"
+
+	"github.com/certproxy/certproxy/internal/strength"
 )
 
 // What follows is for whoever watches: the functions of [Config] that are told of what
@@ -94,11 +96,12 @@ func AttemptVerdicts() []string {
 func handshakeOutcome(err error) string {
 	var unverified *tls.CertificateVerificationError
 	var notTLS tls.RecordHeaderError
+	var short *strength.ShortKeyError
 	_, alert := remoteAlert(err)
 	switch {
 	case err == nil:
 		return "ok"
-	case errors.As(err, &unverified), errors.Is(err, errOwnCA):
+	case errors.As(err, &unverified), errors.Is(err, errOwnCA), errors.As(err, &short):
 		return "untrusted"
 	case alert:
 		return "alert"

@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/certproxy/certproxy/certs"
+	"github.com/certproxy/certproxy/internal/strength"
 	"github.com/certproxy/certproxy/internal/upstreamproxy"
 )
 
@@ -71,6 +72,7 @@ func upstreamRefusal(h *certs.Host, err error) *refusal {
 		text: "TLS with " + h.Name + " failed: " + cause(hs.err), hint: "see what the server says: openssl s_client -connect " + h.Name}
 	var unverified *tls.CertificateVerificationError
 	var notTLS tls.RecordHeaderError
+	var short *strength.ShortKeyError
 	code, alert := remoteAlert(hs.err)
 	switch {
 	case errors.As(hs.err, &unverified):
@@ -82,6 +84,9 @@ func upstreamRefusal(h *certs.Host, err error) *refusal {
 		}
 	case errors.Is(hs.err, errOwnCA):
 		f.kind, f.text, f.hint = "tls_certificate_error", h.Name+" "+errOwnCA.Error(), "make the name resolve to the real host"
+	case errors.As(hs.err, &short):
+		f.kind, f.text = "tls_certificate_error", h.Name+" is not trusted: "+printable(short.Error(), 300)
+		f.hint = "have that certificate issued again for a key of P-256, or RSA of 2048 bits or more"
 	case errors.As(hs.err, &notTLS):
 		f.text, f.hint = h.Name+" does not speak TLS", "check the port"
 	case alert:

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/certproxy/certproxy/certs"
+	"github.com/certproxy/certproxy/internal/strength"
 )
 
 // An identity presents one pair to one host. It has connections and a TLS session
@@ -40,7 +41,7 @@ func newIdentity(config *Config, d *dialer, authority string, key identityKey, p
 		MinVersion:         tls.VersionTLS12,
 		NextProtos:         []string{"http/1.1"},
 		ClientSessionCache: tls.NewLRUClientSessionCache(16),
-		VerifyConnection:   refuseOwnCA(config.Leaves),
+		VerifyConnection:   refuseChains(config.Leaves),
 
 		DynamicRecordSizingDisabled: true, // a body goes in full records from its first byte
 	}
@@ -141,18 +142,23 @@ func (id *identity) connect(ctx context.Context, protocol ...string) (*upstreamC
 	return conn, nil
 }
 
-// refuseOwnCA returns the check that no server is trusted through our own CA.
-func refuseOwnCA(leaves Leaves) func(tls.ConnectionState) error {
+// refuseChains returns the check that a server is trusted neither through our own CA
+// nor by a key that can be broken.
+func refuseChains(leaves Leaves) func(tls.ConnectionState) error {
 	return func(state tls.ConnectionState) error {
+		why := errOwnCA
 		for _, chain := range state.VerifiedChains {
 			own := false
 			for _, c := range chain[1:] {
 				own = own || leaves.Owns(c)
 			}
-			if !own {
+			if own {
+				continue
+			}
+			if why = strength.Chain(chain); why == nil {
 				return nil
 			}
 		}
-		return errOwnCA
+		return why
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/certproxy/certproxy/certs"
+	"github.com/certproxy/certproxy/internal/strength"
 )
 
 // intercept terminates the client's TLS with a leaf for the host and hands the
@@ -45,8 +46,9 @@ func (p *Proxy) intercept(c *connect, conn net.Conn) bool {
 // asks for another host refuses it, or is answered 421.
 func newClientTLS(leaves Leaves) *tls.Config {
 	return &tls.Config{
-		MinVersion: tls.VersionTLS12,
-		NextProtos: []string{"h2", "http/1.1"},
+		MinVersion:   tls.VersionTLS12,
+		CipherSuites: strength.CipherSuites(),
+		NextProtos:   []string{"h2", "http/1.1"},
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return leaves.Leaf(hostName(hello.Conn.(*interceptedConn).connect.authority))
 		},

@@ -26,7 +26,7 @@ func folders() []folder {
 		},
 		{
 			dir:     "proxy",
-			ours:    []string{"certs", "internal/http1", "internal/upstreamproxy"},
+			ours:    []string{"certs", "internal/http1", "internal/strength", "internal/upstreamproxy"},
 			outside: []string{"github.com/elazarl/goproxy", "go.uber.org/zap/...", "golang.org/x/net/...", "golang.org/x/sys/unix"},
 			why:     "it asks small interfaces of its own for the index and the leaf, so that it can be tested without disk or CA",
 		},
@@ -79,6 +79,7 @@ func folders() []folder {
 		},
 		{
 			dir:     "internal/upstreamproxy",
+			ours:    []string{"internal/strength"},
 			outside: []string{"golang.org/x/net/http/httpproxy", "golang.org/x/net/idna"},
 			why:     "it decides and dials; who logs or configures comes to it",
 		},
@@ -99,6 +100,10 @@ func folders() []folder {
 			why:  "it explains what the parts do, by asking them; none of them knows of it",
 		},
 		{
+			dir: "internal/strength",
+			why: "one page says what is too weak for clients, hosts and proxies alike",
+		},
+		{
 			dir: "internal/shell",
 			why: "ten lines that every advice goes through, held against sh itself",
 		},
@@ -110,7 +115,7 @@ func folders() []folder {
 		},
 		{
 			dir:     "internal/listen",
-			ours:    []string{"certs"},
+			ours:    []string{"certs", "internal/strength"},
 			outside: []string{"golang.org/x/sys/..."},
 			why:     "it opens sockets and tells what they are; who may come in is not its to say, and of certs it takes no more than how a host is written",
 		},

@@ -7,6 +7,8 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"github.com/certproxy/certproxy/internal/strength"
 )
 
 // Certificates are the files of the listeners with tls:. They are read again when they
@@ -100,6 +102,7 @@ func (c Certificates) parse(cert, key, ca []byte, now time.Time) (*tls.Config, e
 	}
 	config := &tls.Config{
 		MinVersion:   tls.VersionTLS12,
+		CipherSuites: strength.CipherSuites(),
 		NextProtos:   []string{"http/1.1"}, // what is spoken to a proxy here
 		Certificates: []tls.Certificate{pair},
 	}

@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+
+	"github.com/certproxy/certproxy/internal/strength"
 )
 
 // open connects to the proxy, and through it to host; without a host it leaves the
@@ -37,7 +39,10 @@ func (p *proxy) open(ctx context.Context, dial DialFunc, host string) (net.Conn,
 func (p *proxy) speak(raw net.Conn, host string) (net.Conn, Kind, error) {
 	conn := raw
 	if p.url.Scheme == "https" {
-		secure := tls.Client(raw, &tls.Config{RootCAs: p.roots, ServerName: p.url.Hostname(), NextProtos: []string{"http/1.1"}})
+		secure := tls.Client(raw, &tls.Config{
+			MinVersion: tls.VersionTLS12, RootCAs: p.roots, ServerName: p.url.Hostname(), NextProtos: []string{"http/1.1"},
+			VerifyConnection: strength.Peer,
+		})
 		if err := secure.Handshake(); err != nil { // open closes raw when the context ends
 			return nil, ErrHandshake, err
 		}

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"os"
 	"strings"
+
+	"github.com/certproxy/certproxy/internal/strength"
 )
 
 // A Kind says what is wrong, in words that never change. It is an error, so that
@@ -64,6 +66,7 @@ func (p *proxy) failed(step Kind, host string, err error) error {
 	var (
 		unverified *tls.CertificateVerificationError
 		notTLS     tls.RecordHeaderError
+		short      *strength.ShortKeyError
 	)
 	switch step {
 	case ErrUnreachable:
@@ -75,6 +78,8 @@ func (p *proxy) failed(step Kind, host string, err error) error {
 		switch {
 		case errors.As(err, &unverified):
 			e.Hint = fmt.Sprintf("check the name in %s, and that this machine trusts the CA that issued the proxy's certificate", p.setting)
+		case errors.As(err, &short):
+			e.Hint = "have that certificate issued again for a key of P-256, or RSA of 2048 bits or more"
 		case errors.As(err, &notTLS):
 			e.Hint = fmt.Sprintf("if it is an http proxy, write http:// in %s", p.setting)
 		}
