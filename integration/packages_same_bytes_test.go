@@ -20,7 +20,7 @@ func sameBytes(t *testing.T, p *packager) {
 			t.Fatal(err)
 		}
 	}
-	for _, f := range []string{"go.mod", "go.sum", "README.md", "CHANGELOG.md", "LICENSE"} {
+	for _, f := range []string{"go.mod", "go.sum", "README.md", "CHANGELOG.md", "LICENSE", "THIRD-PARTY-NOTICES"} {
 		rig.Write(t, elsewhere, f, rig.Read(t, filepath.Join("..", f)), 0o600)
 	}
 	build := func(top, out, umask string, env ...string) []string {

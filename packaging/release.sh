@@ -26,7 +26,7 @@ for platform in $platforms; do
 	mkdir -p "$stage"
 	binary=build/$platform/certproxy
 	case $platform in windows_*) cp "$binary" "$stage/certproxy.exe" ;; *) cp "$binary" "$stage/certproxy" ;; esac
-	cp LICENSE README.md CHANGELOG.md "$stage"
+	cp LICENSE THIRD-PARTY-NOTICES README.md CHANGELOG.md "$stage"
 	case $platform in
 	windows_*) ;;
 	*) cp -r build/manual/man build/manual/bash build/manual/zsh build/manual/fish "$stage" ;;

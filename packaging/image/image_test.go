@@ -43,12 +43,12 @@ func TestImageIsOfNobodyAndAsksTheBinary(t *testing.T) {
 
 func TestWhatIsMissingIsNamed(t *testing.T) {
 	t.Setenv("SOURCE_DATE_EPOCH", "yesterday")
-	if err := run("v1", filepath.Join(t.TempDir(), "x.tar"), nil, []string{"amd64=/dev/null"}); err == nil {
+	if err := run("v1", filepath.Join(t.TempDir(), "x.tar"), "../..", nil, []string{"amd64=/dev/null"}); err == nil {
 		t.Error("a time that is no number is taken")
 	}
 	t.Setenv("SOURCE_DATE_EPOCH", "1767366245")
 	dir := t.TempDir()
-	if err := run("v1", filepath.Join(dir, "x.tar"), nil, []string{"amd64=" + filepath.Join(dir, "missing")}); err == nil {
+	if err := run("v1", filepath.Join(dir, "x.tar"), "../..", nil, []string{"amd64=" + filepath.Join(dir, "missing")}); err == nil {
 		t.Error("a binary that is missing is taken")
 	}
 	d, err := os.Open(dir)

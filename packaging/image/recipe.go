@@ -19,6 +19,8 @@ type recipe struct {
 	version string
 	time    time.Time
 	health  []string // words of the command, or none
+	// notices are what the licences want to go with the binary.
+	notices []entry
 }
 
 // A platformImage is the image of one platform.
@@ -35,7 +37,7 @@ func (r *recipe) image(arch string, binary []byte) (v1.Image, error) {
 	}
 	// Two layers: the roots change when their module does, and are shared until then.
 	var layers []v1.Layer
-	for _, files := range [][]entry{r.system(roots), {{name: "certproxy", mode: 0o755, data: binary}}} {
+	for _, files := range [][]entry{r.system(roots), append([]entry{{name: "certproxy", mode: 0o755, data: binary}}, r.notices...)} {
 		layer, err := tarball.LayerFromOpener(opener(files, r.time), tarball.WithMediaType(types.OCILayer))
 		if err != nil {
 			return nil, err
