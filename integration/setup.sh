@@ -22,6 +22,8 @@ needs='
 /usr/bin/strace                    strace
 /usr/bin/openssl                   openssl
 /usr/bin/curl                      curl
+/usr/bin/testssl                   testssl.sh
+/usr/bin/sslscan                   sslscan
 /usr/bin/python3                   python3
 /usr/bin/git                       git
 /usr/bin/node                      nodejs

@@ -26,7 +26,7 @@ func alertOf(err error, side string) (code uint8, ok bool) {
 		return 0, false
 	}
 	if v := reflect.ValueOf(op.Err); v.Kind() == reflect.Uint8 {
-		return uint8(v.Uint()), true
+		return uint8(v.Uint()), true //nolint:gosec // its kind is Uint8
 	}
 	return 0, false
 }

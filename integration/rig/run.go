@@ -2,6 +2,7 @@ package rig
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"os/exec"
@@ -20,6 +21,8 @@ type Command struct {
 	Input string
 	User  uint32   // 0 is the user of the tests
 	Names []string // resolve to 127.0.0.1 for it; nil leaves /etc/hosts alone
+	// Within is how long it may take; 0 is two minutes.
+	Within time.Duration
 }
 
 // A Result is how a command ended and what it said.
@@ -28,7 +31,7 @@ type Result struct {
 	Stdout, Stderr string
 }
 
-// Run runs the command; one that does not end within two minutes fails the test.
+// Run runs the command; one that does not end in time fails the test.
 func Run(t testing.TB, c Command) Result {
 	t.Helper()
 	args := c.Args
@@ -36,7 +39,7 @@ func Run(t testing.TB, c Command) Result {
 		needNamespaces(t)
 		args = resolving(t, t.TempDir(), c.Names, args)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), cmp.Or(c.Within, 2*time.Minute))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Env = Environment(c.Env...)

@@ -180,9 +180,9 @@ func (l *Lookup) unixPeer(fd int) *Peer {
 func peerGroups(fd int) ([]uint32, bool) {
 	buf := make([]byte, 64*4)
 	for {
-		size := uint32(len(buf))
+		size := uint32(len(buf)) //nolint:gosec // 256, or what the kernel named as 32 bits
 		_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_PEERGROUPS,
-			uintptr(unsafe.Pointer(&buf[0])), uintptr(unsafe.Pointer(&size)), 0)
+			uintptr(unsafe.Pointer(&buf[0])), uintptr(unsafe.Pointer(&size)), 0) //nolint:gosec // getsockopt(2) writes no more than size into buf
 		switch {
 		case errors.Is(errno, unix.ERANGE) && int(size) > len(buf):
 			buf = make([]byte, size)
@@ -203,9 +203,9 @@ func peerGroups(fd int) ([]uint32, bool) {
 func addrPort(sa unix.Sockaddr) (netip.AddrPort, uint32, bool) {
 	switch sa := sa.(type) {
 	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)), 0, true
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)), 0, true //nolint:gosec // the kernel has 16 bits
 	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).Unmap(), uint16(sa.Port)), sa.ZoneId, true
+		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).Unmap(), uint16(sa.Port)), sa.ZoneId, true //nolint:gosec // the kernel has 16 bits
 	}
 	return netip.AddrPort{}, 0, false
 }

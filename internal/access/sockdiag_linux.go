@@ -139,7 +139,7 @@ func parseAnswer(b []byte, seq uint32, q question) (s socket, mine bool, err err
 	case uint64(size) > uint64(len(b)):
 		return socket{}, true, errors.New("the kernel's answer about the client's user is cut off")
 	case kind == unix.NLMSG_ERROR && size >= headerSize+4:
-		errno := unix.Errno(-int32(native.Uint32(b[headerSize:])))
+		errno := unix.Errno(-int32(native.Uint32(b[headerSize:]))) //nolint:gosec // an int of C, negative (netlink(7), struct nlmsgerr)
 		if errno == unix.ENOENT {
 			return socket{}, true, ErrGone
 		}

@@ -56,8 +56,8 @@ func verdicts() [verdictWords]string { return [verdictWords]string(proxy.Attempt
 // RequestEnded counts a request.
 func (m *Metrics) RequestEnded(e proxy.RequestEnd) {
 	m.totals.requests.Add(1)
-	m.totals.bytesIn.Add(uint64(e.BytesIn))
-	m.totals.bytesOut.Add(uint64(e.BytesOut))
+	m.totals.bytesIn.Add(uint64(e.BytesIn))   //nolint:gosec // never negative: it was counted up from 0
+	m.totals.bytesOut.Add(uint64(e.BytesOut)) //nolint:gosec // never negative: it was counted up from 0
 	if e.Ending == proxy.Refused {
 		m.totals.refused.Add(1)
 		m.refusals.WithLabelValues(refusalKind(e.Refusal)).Inc()
@@ -100,8 +100,8 @@ func verdictCell(word string) int {
 // TunnelEnded counts a tunnel.
 func (m *Metrics) TunnelEnded(e proxy.TunnelEnd) {
 	m.totals.tunnels.Add(1)
-	m.totals.bytesIn.Add(uint64(e.BytesIn))
-	m.totals.bytesOut.Add(uint64(e.BytesOut))
+	m.totals.bytesIn.Add(uint64(e.BytesIn))   //nolint:gosec // never negative: it was counted up from 0
+	m.totals.bytesOut.Add(uint64(e.BytesOut)) //nolint:gosec // never negative: it was counted up from 0
 	ending := "closed"
 	if e.Broken != "" {
 		ending = "broken"
