@@ -139,7 +139,7 @@ func (w *response) frame() {
 	delete(h, "Transfer-Encoding")
 	if length := h["Content-Length"]; len(length) > 0 {
 		if n, err := strconv.ParseUint(length[0], 10, 63); err == nil && len(length) == 1 {
-			w.left = int64(n) //nolint:gosec // 63 bits
+			w.left = int64(n) // 63 bits
 		} else {
 			delete(h, "Content-Length")
 		}
