@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -447,4 +448,22 @@ func TestAnUpgradedConnectionIsNotEnded(t *testing.T) {
 		}
 		b.on("after three days")
 	}, idle(stallLimit))
+}
+
+// Whoever meets the line finds it in the page of messages.
+func TestWhoStoppedIsDocumented(t *testing.T) {
+	page, err := os.ReadFile("../docs/troubleshooting.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for why := hostSending; why <= clientSending; why++ {
+		text, hint := (&stall{limit: stallLimit, why: why}).tells("HOST")
+		text = strings.ReplaceAll(text, stallLimit.String(), "TIME")
+		if !strings.Contains(text, "TIME") || !strings.Contains(string(page), "| `"+text+"` |") {
+			t.Errorf("docs/troubleshooting.md has no %q", text)
+		}
+		if !strings.Contains(hint, "stream_idle_timeout") {
+			t.Errorf("%s: the hint is %q", text, hint)
+		}
+	}
 }
