@@ -92,7 +92,7 @@ func buildImage(t *testing.T) string {
 	var files []string
 	for _, out := range []string{"image.tar", "again/image.tar"} {
 		out = filepath.Join(dir, out)
-		rig.OK(t, rig.Command{Args: []string{tool, "-version", "v1.0.0", "-healthcheck", "/certproxy status", "-out", out, "amd64=" + rig.Binary(t), "arm64=" + rig.Binary(t)}, Env: []string{epoch}})
+		rig.OK(t, rig.Command{Args: []string{tool, "-version", "v1.0.0", "-healthcheck", "/certproxy status", "-out", out, "-top", "..", "amd64=" + rig.Binary(t), "arm64=" + rig.Binary(t)}, Env: []string{epoch}})
 		files = append(files, out)
 	}
 	if !bytes.Equal(rig.Read(t, files[0]), rig.Read(t, files[1])) {

@@ -4,10 +4,10 @@
 //
 //	image -version VERSION -out FILE [-top DIR] ARCH=BINARY...
 //
-// DIR is the top of the repository, which holds the licences. // FILE is a tar of an OCI image layout with an index over all platforms, and at the
+// FILE is a tar of an OCI image layout with an index over all platforms, and at the
 // same time what docker load reads: there each platform is a tag of its own,
-// certproxy:VERSION-ARCH. SOURCE_DATE_EPOCH, in seconds, is the time of everything in
-// it; a clock is never asked.
+// certproxy:VERSION-ARCH. DIR is the top of the repository (.), which holds the licences.
+// SOURCE_DATE_EPOCH, in seconds, is the time of everything in it; a clock is never asked.
 package main
 
 import (
