@@ -16,12 +16,15 @@ var wholeScan = flag.Bool("tls.whole", false, "let testssl.sh look at everything
 // explained is what testssl.sh holds against a server, and why that is so here.
 func explained() map[string]string {
 	return map[string]string{
-		"cert_chain_of_trust": "the CA is the local one, or the operator's: no public list has it",
-		"cert_revocation":     "nobody asks a CA on the own machine whether it revoked something: leaves last a week",
-		"DNS_CAArecord":       "no public CA signs, so no record has to keep one from it",
-		"HSTS":                "the host's to say, for its own name",
-		"engine_problem":      "of the machine that scans: its OpenSSL knows no GOST",
-		"TLS_session_ticket":  "a ticket lasts seven days, the key of new ones a day, and none outlives the process",
+		"cert_chain_of_trust":   "the CA is the local one, or the operator's: no public list has it",
+		"cert_expirationStatus": "a leaf lasts a week, and is minted again",
+		"cert_notAfter":         "the same",
+		"HTTP_status_code":      "it names the host without its port, which is another host: 421",
+		"cert_revocation":       "nobody asks a CA on the own machine whether it revoked something: leaves last a week",
+		"DNS_CAArecord":         "no public CA signs, so no record has to keep one from it",
+		"HSTS":                  "the host's to say, for its own name",
+		"engine_problem":        "of the machine that scans: its OpenSSL knows no GOST",
+		"TLS_session_ticket":    "a ticket lasts seven days, the key of new ones a day, and none outlives the process",
 	}
 }
 
