@@ -1,11 +1,16 @@
 package upstreamproxy
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"io"
+	"log"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -108,4 +113,35 @@ func TestAnHTTPSProxyThatIsNotWhatItShouldBeGetsNoCredentials(t *testing.T) {
 // throwawayTLS is a proxy's configuration, with a certificate of the CA.
 func throwawayTLS(ca *throwaway.Certificate) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{ca.Issue(throwaway.Options{Name: "proxy", Hosts: []string{"127.0.0.1", "plain.example"}}).TLS()}}
+}
+
+// The rule for the keys of hosts is the one for the site's proxy, which is sent its
+// credentials.
+func TestAProxyWithAnRSAKeyThatIsTooShortIsNotTrusted(t *testing.T) {
+	ca := throwaway.NewCA("the site's CA")
+	for bits, trusted := range map[int]bool{1024: false, 2048: true} {
+		key, err := rsa.GenerateKey(rand.Reader, bits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked := make(chan struct{}, 1)
+		proxy := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked <- struct{}{} }))
+		proxy.TLS = &tls.Config{Certificates: []tls.Certificate{ca.Issue(throwaway.Options{Name: "proxy", Hosts: []string{"127.0.0.1"}, Key: key}).TLS()}}
+		proxy.Config.ErrorLog = log.New(io.Discard, "", 0) // the handshake that fails is the point
+		proxy.StartTLS()
+		t.Cleanup(proxy.Close)
+		d := newDialer(t, Config{URL: "https://user:s3cret@" + proxy.Listener.Addr().String(), RootCAs: ca.Pool()})
+		resp, err := forwarding(t, d).Get("http://files.example/a")
+		if err == nil {
+			resp.Body.Close()
+		}
+		var e *Error
+		if trusted {
+			if err != nil || len(asked) != 1 {
+				t.Errorf("%d bits: %v", bits, err)
+			}
+		} else if !errors.As(err, &e) || e.Kind != ErrHandshake || !strings.Contains(e.Text, "1024 bits") || !strings.Contains(e.Hint, "2048") || len(asked) > 0 {
+			t.Errorf("%d bits: %v, asked %d times", bits, err, len(asked))
+		}
+	}
 }
